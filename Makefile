@@ -1,0 +1,62 @@
+# Braze session collector. `make` lists what there is; each target installs what it needs into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CONFIG ?= config/collector.yaml
+ARGS   ?=
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo collect plan validate simulate test check lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  CONFIG=FILE names the config (default: $(CONFIG)), ARGS="…" adds options, as in make plan ARGS="--json"'
+
+setup: $(VENV)/collects ## Install the collector into .venv
+
+demo: $(VENV)/queries ## See it work: a stand-in API, two nights, queries over the Parquet
+	@$(BIN)/python scripts/demo.py
+
+collect: $(VENV)/collects ## The nightly job: make the lake converge to CONFIG
+	@$(BIN)/collector --config $(CONFIG) run $(ARGS)
+
+plan: $(VENV)/collects ## What a run would ask for, and what it costs
+	@$(BIN)/collector --config $(CONFIG) plan $(ARGS)
+
+validate: $(VENV)/collects ## Check CONFIG alone
+	@$(BIN)/collector --config $(CONFIG) validate $(ARGS)
+
+simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
+	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
+
+test: $(VENV)/develops ## Run the tests
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+check: $(VENV)/develops ## Lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+lock: $(VENV)/develops ## Renew constraints.txt to the newest versions that fit
+	@scripts/lock.sh $(PYTHON)
+
+clean: ## Remove .venv, caches and the demo's lake
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Three ways to install, each a stamp: to collect, to query the lake as well, to develop.
+$(VENV)/collects: EXTRA :=
+$(VENV)/queries: EXTRA := [sql]
+$(VENV)/develops: EXTRA := [dev]
+$(VENV)/collects $(VENV)/queries $(VENV)/develops: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing into $(VENV) ($(notdir $@)) …'
+	@$(INSTALL) --editable '.$(EXTRA)'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 …'; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,155 @@
+"""A body as points in the window asked for. Pure, and total: points come out, or `AskAgainError` with the reason.
+
+Each point is placed by its own `time`, never by its position. A body that is not what the reference page promises is no
+answer, and never zero rows.
+
+Two ways lead through. All series of a span are asked for one after another, so their answers bear the same times to the
+letter: such a body is compared with the last, in a few passes over whole lists. Any other is read point by point. The
+first gives up on any doubt, so only the second needs to know what is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from collector.api.errors import AskAgainError
+from collector.api.times import bucket_of
+from collector.model import Span, Unit, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from collector.config.settings import NaiveHours
+
+_MOST_SESSIONS = 2**63 - 1
+_MOST_KNOWN_TIMES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What an answer holds of its window: buckets ascending, each once; `sessions` runs in parallel.
+
+    `warning` is what the server put into `errors` beside its success, as it came.
+    """
+
+    buckets: Sequence[int]
+    sessions: Sequence[int]
+    warning: str | None = None
+
+
+class Decoder:
+    """Decodes the answers of one workspace. Remembers what times it has read, since every series repeats them."""
+
+    def __init__(self, zone: ZoneInfo, naive_hours: NaiveHours) -> None:
+        self._zone = zone
+        self._naive_hours = naive_hours
+        self._known: dict[Unit, dict[str, int]] = {unit: {} for unit in Unit}
+        self._usual: dict[Unit, tuple[Span, list[str], range]] = {}
+
+    def decode(self, body: bytes, window: Window) -> Points:
+        """The points of the window; those outside it are dropped, and an empty `data` is a valid answer.
+
+        Raises:
+            AskAgainError: where the body is no answer to the window, with the reason.
+
+        """
+        answer = _parse(body)
+        data: list[Any] = answer["data"]
+        errors = answer.get("errors")
+        warning = str(errors) if errors else None
+        return self._as_usual(data, window, warning) or self._point_by_point(data, window, warning)
+
+    def _as_usual(self, data: list[Any], window: Window, warning: str | None) -> Points | None:
+        """The points, where their times are to the letter those of the last whole answer to the same span."""
+        usual = self._usual.get(window.series.key.unit)
+        if usual is None or usual[0] != window.span:
+            return None
+        try:
+            times = [point["time"] for point in data]
+            sessions = [point["sessions"] for point in data]
+        except (KeyError, TypeError):
+            return None
+        if times != usual[1] or list(map(type, sessions)).count(int) != len(sessions):
+            return None
+        if min(sessions) < 0 or max(sessions) > _MOST_SESSIONS:
+            return None
+        return Points(usual[2], sessions, warning)
+
+    def _point_by_point(self, data: list[Any], window: Window, warning: str | None) -> Points:
+        unit, span = window.series.key.unit, window.span
+        buckets, sessions = [], []
+        for point in data:
+            if not isinstance(point, dict):
+                raise AskAgainError("the reply is no answer: a point is not an object")
+            buckets.append(self._bucket(point, unit))
+            sessions.append(_sessions(point))
+        whole = range(span.first, span.stop)
+        if buckets == list(whole):
+            self._usual[unit] = (span, [point["time"] for point in data], whole)
+            return Points(whole, sessions, warning)
+        return _placed(buckets, sessions, span, warning)
+
+    def _bucket(self, point: dict[str, Any], unit: Unit) -> int:
+        text = point.get("time")
+        if not isinstance(text, str):
+            raise AskAgainError("the reply is no answer: a point's time is missing or no text")
+        known = self._known[unit]
+        if text not in known:
+            if len(known) >= _MOST_KNOWN_TIMES:
+                known.clear()
+            try:
+                known[text] = bucket_of(unit, text, self._zone, self._naive_hours)
+            except ValueError as why:
+                raise AskAgainError(f"the reply is no answer: time {text[:40]!r} of a point: {why}") from why
+        return known[text]
+
+
+def decode(body: bytes, window: Window, zone: ZoneInfo, naive_hours: NaiveHours) -> Points:
+    """One answer decoded, for those who have one only."""
+    return Decoder(zone, naive_hours).decode(body, window)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(body)
+    except ValueError as error:
+        if not body.strip():
+            what = "its body is empty"
+        elif body.lstrip()[:1] == b"<":
+            what = "it is a page of HTML"
+        else:
+            what = f"it is no JSON, or cut off ({error})"
+        raise AskAgainError(f"the reply is no answer: {what}") from error
+    if not isinstance(answer, dict):
+        raise AskAgainError("the reply is no answer: its JSON is not an object")
+    if answer.get("message") != "success":
+        said = str(answer.get("message"))[:200]
+        raise AskAgainError(f"the reply is no answer: its message is not 'success' but {said!r}")
+    if not isinstance(answer.get("data"), list):
+        raise AskAgainError("the reply is no answer: it has no list 'data'")
+    return answer
+
+
+def _sessions(point: dict[str, Any]) -> int:
+    sessions = point.get("sessions")
+    if type(sessions) is not int:
+        raise AskAgainError("the reply is no answer: a point's sessions are missing or no whole number")
+    if not 0 <= sessions <= _MOST_SESSIONS:
+        raise AskAgainError(f"the reply is no answer: a point has {sessions} sessions")
+    return sessions
+
+
+def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | None) -> Points:
+    """The points inside the span, in order, each bucket once."""
+    placed: dict[int, int] = {}
+    for bucket, count in zip(buckets, sessions, strict=True):
+        if bucket in span and placed.setdefault(bucket, count) != count:
+            raise AskAgainError("the reply is no answer: one bucket stands in it twice, with different counts")
+    if buckets and not placed:
+        raise AskAgainError("the reply is no answer: none of its points lies in the window asked for")
+    ordered = sorted(placed)
+    return Points(ordered, [placed[bucket] for bucket in ordered], warning)

@@ -1,0 +1,84 @@
+"""A window as the request that the reference page describes. Pure: no network, no clock.
+
+In: a workspace's endpoint, key and zone, and a window of one of its series. Out: URL and headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from yarl import URL
+
+from collector import __version__
+from collector.calendar import ending_at
+from collector.config.settings import Auth, Workspace
+from collector.model import Span, Unit, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+PATH = "/sessions/data_series"
+USER_AGENT = f"braze-session-collector/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET. `url` and `headers` may hold the key, so neither shows in repr. `timeout_seconds` is for the whole."""
+
+    url: URL = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    timeout_seconds: float = 30.0
+
+
+class RequestBuilder:
+    """Builds the requests of one workspace; what they have in common is made once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        key = workspace.api_key.reveal() if workspace.api_key is not None else ""
+        headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        self._prefix = f"{workspace.endpoint.rstrip('/')}{PATH}?"
+        if workspace.auth is Auth.HEADER:
+            headers["Authorization"] = f"Bearer {key}"
+        else:
+            self._prefix += f"api_key={_encoded(key)}&"
+        self._headers = MappingProxyType(headers)
+        self._zone = workspace.timezone
+        self._timeout = workspace.timeout_seconds
+
+    def build(self, window: Window) -> Request:
+        """The request for a window of this workspace.
+
+        Reference page: `length` is 1 to 100, `unit` is day or hour, `ending_at` an ISO 8601 instant, `app_id` and
+        `segment_id` limit the series. `ending_at` lies in the last second of the last bucket, where both readings of it
+        (inclusive or not) agree.
+        """
+        key, span = window.series.key, window.span
+        length = span.stop - span.first
+        url = f"{self._prefix}length={length}&unit={key.unit}&ending_at={_ending(key.unit, span.stop, self._zone)}"
+        if key.app_id is not None:
+            url += f"&app_id={_encoded(key.app_id)}"
+        if key.segment_id is not None:
+            url += f"&segment_id={_encoded(key.segment_id)}"
+        # Encoded already: left to itself, the client would normalise it again and send a `+` of an offset bare.
+        return Request(URL(url, encoded=True), self._headers, self._timeout)
+
+
+def build(workspace: Workspace, window: Window) -> Request:
+    """The request for one window, for those who ask for one only."""
+    return RequestBuilder(workspace).build(window)
+
+
+@lru_cache(maxsize=4096)
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+@lru_cache(maxsize=1024)
+def _ending(unit: Unit, stop: int, zone: ZoneInfo) -> str:
+    # All series of a span are asked for one after another, so this is worked out once a span.
+    return quote(ending_at(unit, Span(stop - 1, stop), zone).isoformat(), safe=":")

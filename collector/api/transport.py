@@ -1,0 +1,195 @@
+"""The one boundary to the network: a request goes out, a reply comes back whole, or an error that is ours.
+
+Never here: what a status means, retries, pacing. Redirects are not followed, since the key would go with them.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from collector.api.errors import AskAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import TracebackType
+
+    from collector.api.request import Request
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 8 * 1024 * 1024
+"""Bytes after decompression; an honest answer of 100 points has some six thousand."""
+
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A reply, whole. `headers` are looked up in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Transport(Protocol):
+    """Sends requests."""
+
+    async def get(self, request: Request) -> Response:
+        """Send it once and wait for the whole reply.
+
+        Raises:
+            AskAgainError: where no whole reply came in time; without the URL, which may hold the key.
+
+        """
+        ...
+
+
+class AiohttpTransport:
+    """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
+
+    TLS is verified against the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR; proxies are those of
+    the environment. Connections are not limited here: each lane bounds its own.
+    """
+
+    def __init__(self, largest_body: int = LARGEST_BODY) -> None:
+        self._largest_body = largest_body
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._proxies: dict[tuple[str, str | None], URL | None] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the session; connections are made as they are needed."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(), ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        # The client would send a request a second time where a kept connection turns out closed: a request that the
+        # throttle has not seen and the run's account does not show. Here every one of them is paid for.
+        self._session._retry_connection = False  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def get(self, request: Request) -> Response:
+        """Send it once; see `Transport`."""
+        url = request.url
+        try:
+            response = await self._session.get(
+                url,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=self._timeout(request.timeout_seconds),
+                proxy=self._proxy(url),
+            )
+            try:
+                body = await self._body(response)
+            except BaseException:
+                response.close()  # what is left of the body must not come on the connection's next use
+                raise
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _ours(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
+        return Response(response.status, response.headers, body)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        content = response.content
+        body = await content.readany()
+        if content.at_eof() and len(body) <= self._largest_body:
+            return body  # most answers come in one piece
+        parts, size = [body], len(body)
+        while size <= self._largest_body:
+            part = await content.readany()
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+        raise AskAgainError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        timeout = self._timeouts.get(seconds)
+        if timeout is None:
+            timeout = aiohttp.ClientTimeout(total=seconds, connect=min(_CONNECT_SECONDS, seconds))
+            self._timeouts[seconds] = timeout
+        return timeout
+
+    def _proxy(self, url: URL) -> URL | None:
+        """The environment's proxy for the URL's host, looked up once a host.
+
+        aiohttp's own `trust_env` asks the environment and a netrc file on a thread for every request, and refuses
+        the Authorization header where the netrc file knows the host.
+        """
+        key = (url.scheme, url.raw_host)
+        if key not in self._proxies:
+            self._proxies[key] = _environment_proxy(*key)
+        return self._proxies[key]
+
+
+def _environment_proxy(scheme: str, host: str | None) -> URL | None:
+    address = getproxies().get(scheme)
+    if not address or proxy_bypass(host or ""):
+        return None
+    proxy = URL(address)
+    if proxy.scheme not in ("http", "https"):
+        log.warning("the proxy that the environment names for %s is none of HTTP: it is not used", scheme)
+        return None
+    return proxy
+
+
+def _ours(error: Exception, request: Request) -> AskAgainError:
+    """The error in our words. The client's own may hold the URL, and so the key."""
+    host = request.url.host or ""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return AskAgainError(f"the certificate of {host} is not trusted: {_certificate(error)}")
+        case aiohttp.ClientConnectorDNSError():
+            return AskAgainError(f"the name {host} was not resolved: check `endpoint`, and the network")
+        case aiohttp.ClientProxyConnectionError():
+            return AskAgainError(f"no connection to the proxy for {host}: {_reason(error.os_error)}")
+        case aiohttp.ClientHttpProxyError():
+            return AskAgainError(f"the proxy refused the way to {host}: HTTP {error.status}")
+        case aiohttp.ClientConnectorError():
+            return AskAgainError(f"no connection to {host}: {_reason(error.os_error)}")
+        case aiohttp.ConnectionTimeoutError():
+            return AskAgainError(f"no connection to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s")
+        case TimeoutError():
+            return AskAgainError(f"no whole reply from {host} within {request.timeout_seconds:g} s")
+        case aiohttp.ServerDisconnectedError() | ConnectionError():
+            return AskAgainError(f"{host} closed the connection before its reply")
+        case aiohttp.ClientPayloadError():
+            return AskAgainError(f"the reply of {host} broke off, or can't be decompressed")
+        case aiohttp.ClientResponseError():
+            return AskAgainError(f"the reply of {host} is no HTTP")
+    return AskAgainError(f"the request to {host} failed ({type(error).__name__})")
+
+
+def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return getattr(cause, "verify_message", "") or type(cause).__name__
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+class FakeTransport:
+    """A transport for tests and simulations: a function answers, at once or as a coroutine that may wait and raise."""
+
+    def __init__(self, handler: Callable[[Request], Response | Awaitable[Response]]) -> None:
+        self._handler = handler
+
+    async def get(self, request: Request) -> Response:
+        """Answer as the function does."""
+        response = self._handler(request)
+        if isinstance(response, Response):
+            return response
+        return await response

@@ -1,0 +1,253 @@
+"""The command line: options in, exit codes out. What a command does is elsewhere, and imported when it is called."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import collector
+from collector.arguments import DateType, DeadlineType, InstantType, named
+from collector.simulator.command import simulate_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collector.config.settings import Config, Workspace
+    from collector.plan import Narrowing
+
+    Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_CONFIG = "config/collector.yaml"
+
+_GLOBAL = (
+    click.Option(
+        ["-c", "--config"],
+        metavar="FILE",
+        envvar="COLLECTOR_CONFIG",
+        show_envvar=True,
+        help=f"The config file.  [default: {DEFAULT_CONFIG}]",
+    ),
+    click.Option(["-v", "--verbose"], count=True, help="Say more: -v each step, -vv each request."),
+    click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but warnings and failures."),
+    click.Option(["--log-format"], type=click.Choice(["text", "json"]), help="How log lines look.  [default: text]"),
+)
+
+
+class _Command(click.Command):
+    """A command that takes the global options behind its name too, where people also write them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _GLOBAL
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for option in _GLOBAL:
+            value = ctx.params.pop(str(option.name))
+            if value and ctx.get_parameter_source(str(option.name)) is not click.core.ParameterSource.ENVIRONMENT:
+                ctx.find_root().params[str(option.name)] = value
+        return super().invoke(ctx)
+
+
+class _Group(click.Group):
+    """Turns what users can mend into a line a mistake and an exit code; anything else is a bug and shows its trace."""
+
+    command_class = _Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from collector.config.mistake import ConfigError
+        from collector.lake.errors import LakeError, LakeRefused
+
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for mistake in error.mistakes:
+                click.echo(str(mistake), err=True)
+            ctx.exit(2)
+        except LakeRefused as error:
+            click.echo(f"collector: {error}", err=True)
+            ctx.exit(2)
+        except LakeError as error:
+            click.echo(f"collector: {error}", err=True)
+            ctx.exit(5)
+
+
+@click.group(cls=_Group, params=list(_GLOBAL), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(collector.__version__, "--version", prog_name="collector")
+def cli(**_: Any) -> None:
+    """Collect Braze session analytics of many apps and segments into a data lake of partitioned Parquet.
+
+    The config declares the coverage you want; each run makes the lake converge to it.
+
+    \b
+    First steps:
+      collector validate            is the config right?
+      collector plan                what would a run ask for, and how long would it take?
+      collector run                 the nightly job
+    Without an account:
+      collector simulate            a stand-in for the API on this machine
+
+    \b
+    Exit codes: 0 all planned windows answered; 2 config or usage; 3 some window failed or was skipped (the next run
+    asks again); 4 another run holds a workspace; 5 the lake cannot be read or written; 130/143 interrupted.
+    """
+
+
+_AS_OF = click.option("--as-of", type=InstantType(), help="Take this instant for now.  [default: now]")
+
+
+def _narrowing(command: Command) -> Command:
+    for option in (
+        click.option("--max-requests", type=click.IntRange(min=0), help="So many windows at most, newest first."),
+        click.option("--to", "last", type=DateType(), help="Read again up to this local date, included."),
+        click.option("--from", "first", type=DateType(), help="Read again from this local date on, covered or not."),
+        click.option("--app", "apps", multiple=True, metavar="NAME", help="This app alone (repeatable)."),
+        click.option("--workspace", "workspaces", multiple=True, metavar="NAME", help="This one alone (repeatable)."),
+        _AS_OF,
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@_narrowing
+@click.option("--deadline", type=DeadlineType(), help="End by then, what has come landed: 06:30, 45m or 2h.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.pass_context
+def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_requests: int | None, **asked: Any) -> None:
+    """Collect what is wanted and not in the lake: the nightly job.
+
+    \b
+    Every night, from a scheduler:
+      collector --config collector.yaml run --deadline 06:30
+    Read a week again:
+      collector run --from 2026-11-01 --to 2026-11-07
+    A first look at a large backfill, newest first:
+      collector run --max-requests 500
+    """
+    from functools import partial
+
+    from collector import root
+    from collector.order import Order
+    from collector.show.progress import watch
+    from collector.show.summary import print_summary
+
+    config, narrowing = _narrow(_load(ctx, secrets=True), asked)
+    now = datetime.now(UTC)
+    order = Order(root.new_run_id(now), asked["as_of"] or now, narrowing, max_requests)
+    quiet = bool(_setting(ctx, "quiet"))
+    watching = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
+    summary = root.collect(config, order, watching, deadline)
+    if as_json:
+        _print_json(summary.as_json())
+    print_summary(summary, sys.stderr if as_json else sys.stdout, sys.stderr)
+    ctx.exit(summary.exit_code)
+
+
+@cli.command()
+@_narrowing
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
+@click.pass_context
+def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **asked: Any) -> None:
+    """Show what a run would ask for, why, and what it costs. No request is made.
+
+    A request is one window: up to 100 days or hours of one series. `new` windows are newer than all that is there,
+    `gap` windows fill holes and earlier dates, `lookback` windows read again what late sessions may have changed.
+    """
+    from collector import root
+    from collector.show.plan import plan_report, print_plan
+
+    config, narrowing = _narrow(_load(ctx, secrets=False), asked)
+    plans = root.survey(config, asked["as_of"] or datetime.now(UTC), narrowing, max_requests)
+    report = plan_report(plans)
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        print_plan(report, sys.stdout)
+
+
+@cli.command()
+@click.option("--no-secrets", is_flag=True, help="Do not look for the API keys.")
+@click.pass_context
+def validate(ctx: click.Context, no_secrets: bool) -> None:
+    """Check the config alone: every mistake, each with its line and what to write instead."""
+    config = _load(ctx, secrets=not no_secrets)
+    from collector.plan import declared_series
+
+    for workspace in config.workspaces:
+        count = len(declared_series(workspace))
+        click.echo(f"{workspace.name}: {len(workspace.apps)} apps, {len(workspace.segments)} segments, {count} series")
+    click.echo(f"the config is right; its lake is {config.lake}")
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the config file, for editors.
+
+    \b
+    With the YAML language server, save it and name it in the config's first line:
+      collector schema > collector.schema.json
+      # yaml-language-server: $schema=collector.schema.json
+    """
+    from collector.config.schema import schema as config_schema
+
+    _print_json(config_schema())
+
+
+def _workspaces(ctx: click.Context) -> tuple[Workspace, ...]:
+    """For the stand-in: with their keys where all are set, else with none."""
+    from collector.config.mistake import ConfigError
+
+    try:
+        return _load(ctx, secrets=True).workspaces
+    except ConfigError:
+        return _load(ctx, secrets=False).workspaces
+
+
+_simulate = simulate_command(_workspaces)
+cli.add_command(_simulate)
+
+
+def _setting(ctx: click.Context, name: str) -> Any:
+    return ctx.find_root().params.get(name)
+
+
+def _load(ctx: click.Context, *, secrets: bool) -> Config:
+    from collector.config.load import load
+    from collector.show.logs import configure
+
+    config = load(Path(_setting(ctx, "config") or DEFAULT_CONFIG), os.environ, secrets=secrets)
+    levels = [logging.WARNING] if _setting(ctx, "quiet") else [logging.INFO, logging.INFO, logging.DEBUG]
+    level = levels[min(_setting(ctx, "verbose") or 0, len(levels) - 1)]
+    keys = [workspace.api_key for workspace in config.workspaces if workspace.api_key is not None]
+    configure(level, _setting(ctx, "log_format") or "text", keys, sys.stderr)
+    for warning in config.warnings:
+        logging.getLogger(__name__).warning("%s", warning)
+    return config
+
+
+def _narrow(config: Config, asked: dict[str, Any]) -> tuple[Config, Narrowing]:
+    """The config without the workspaces that were not named, and the rest of the narrowing."""
+    from collector.plan import Narrowing
+
+    first, last = asked["first"], asked["last"]
+    if last is not None and first is None:
+        raise click.UsageError("--to needs --from: write the first date to read again, too")
+    if last is not None and first > last:
+        raise click.UsageError(f"--from {first} is later than --to {last}")
+    chosen = named("workspace", asked["workspaces"], (workspace.name for workspace in config.workspaces))
+    workspaces = tuple(workspace for workspace in config.workspaces if not chosen or workspace.name in chosen)
+    apps = named("app", asked["apps"], (app.name for workspace in workspaces for app in workspace.apps))
+    return replace(config, workspaces=workspaces), Narrowing(apps, first, last)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))

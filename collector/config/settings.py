@@ -1,0 +1,143 @@
+"""The config as the rest of the program sees it: frozen values with every default filled in.
+
+Nothing here knows YAML, line numbers or the environment; `collector.config.load` builds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from collector.model import Scope, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+DEFAULT_LOOKBACK: Mapping[Unit, int] = MappingProxyType({Unit.DAY: 14, Unit.HOUR: 336})
+"""Both 14 days, so that hours go on adding up to days."""
+
+
+class Secret:
+    """A key that shows itself to no one who does not ask: repr, str, format and logs print `***`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The key itself, for the request that needs it and for redacting what servers echo."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Never the key."""
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        """Never the key, however wide."""
+        return format("***", spec)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where the keys are."""
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        """As the key's."""
+        return hash(self._text)
+
+
+class Auth(StrEnum):
+    """How the key travels: in the Authorization header, or as `api_key` in the URL (as the reference page has it)."""
+
+    HEADER = "header"
+    QUERY = "query"
+
+
+class NaiveHours(StrEnum):
+    """How an hour without an offset is read: as UTC, or in the workspace's zone."""
+
+    UTC = "utc"
+    WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """`per_hour`: the pool; `reserve`: the share of it (0 to 1) left to others; `per_second`: this program's pace."""
+
+    per_hour: int = 250_000
+    reserve: float = 0.2
+    per_second: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Attempts in all for one window, and the backoff: full jitter up to base * 2**n seconds, `max_seconds` at most."""
+
+    attempts: int = 6
+    base_seconds: float = 0.5
+    max_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app. `segments`: the names it is restricted to (None: all, empty: none). Dates are local, both included."""
+
+    name: str
+    id: str
+    segments: tuple[str, ...] | None = None
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment with analytics tracking enabled. Dates are local, both included."""
+
+    name: str
+    id: str
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One workspace with its defaults resolved: a host, a key, a pool, a zone, and what is wanted of it.
+
+    `start`/`end` are the inherited ones; an app's or segment's own win. `api_key` is None where the command needs none.
+    """
+
+    name: str
+    endpoint: str
+    timezone: ZoneInfo
+    api_key: Secret | None = None
+    apps: tuple[App, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    units: tuple[Unit, ...] = (Unit.DAY, Unit.HOUR)
+    scopes: tuple[Scope, ...] = (Scope.APP, Scope.APP_SEGMENT)
+    start: date | None = None
+    end: date | None = None
+    lookback: Mapping[Unit, int] = field(default_factory=lambda: DEFAULT_LOOKBACK)
+    settle: timedelta = timedelta(minutes=10)
+    refresh_after: timedelta = timedelta(hours=6)
+    rate_limit: RateLimit = RateLimit()
+    concurrency: int = 32
+    retry: Retry = Retry()
+    timeout_seconds: float = 30.0
+    auth: Auth = Auth.HEADER
+    naive_hours: NaiveHours = NaiveHours.UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
+
+    `warnings`: what is no mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
+    """
+
+    lake: str
+    workspaces: tuple[Workspace, ...]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Lanes: many windows asked for at once, within the throttle, the pool and the patience of each workspace."""

@@ -1,0 +1,55 @@
+"""Stops a lane that gets nothing but failures, after a bounded number of requests. Pure: a count of what happened.
+
+An answer of any window resets the count of failures in a row. So a lane with one dead segment goes on, and one whose
+server is down stops; the next run asks for all of it again.
+"""
+
+from __future__ import annotations
+
+EXHAUSTED_IN_A_ROW = 10
+"""Windows that used up their attempts, with no answer between them."""
+
+REFUSED_AT_FIRST = 50
+"""Series refused (400) in a run that has had no answer at all: then it is no single series that is wrong."""
+
+
+class Breaker:
+    """`patience`: failed attempts in a row after which the lane is on `probation`: one window at a time."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._attempts = 0
+        self._exhausted = 0
+        self._refused = 0
+        self._answered = False
+
+    @property
+    def probation(self) -> bool:
+        """Whether so many attempts in a row failed that one window alone should go on trying."""
+        return self._attempts >= self._patience
+
+    @property
+    def tripped(self) -> str | None:
+        """Why the lane is to stop; None while it is not."""
+        if self._exhausted >= EXHAUSTED_IN_A_ROW:
+            return f"stopped after {self._exhausted} windows in a row failed in every attempt"
+        if self._refused >= REFUSED_AT_FIRST and not self._answered:
+            return f"stopped after {self._refused} series were refused and none was answered"
+        return None
+
+    def answered(self) -> None:
+        """A window was answered."""
+        self._answered = True
+        self._attempts = self._exhausted = 0
+
+    def attempt_failed(self) -> None:
+        """An attempt failed that may be made again."""
+        self._attempts += 1
+
+    def window_failed(self) -> None:
+        """A window used up its attempts."""
+        self._exhausted += 1
+
+    def series_refused(self) -> None:
+        """A series was refused."""
+        self._refused += 1

@@ -1,0 +1,173 @@
+"""The journal: answers and outcomes on disk within seconds, before they are landed.
+
+One folder a landing, one Parquet file every few seconds, each whole or absent. It fixes the values, so landing the same
+journal twice gives the same lake. One row a window, its points in two lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collector.lake import paths
+from collector.lake.errors import Damaged
+from collector.lake.parquet import ParquetInput, stage_table
+from collector.lake.schema import ANSWERS, SERIES
+from collector.lake.store import Replacement
+from collector.outcome import Answered, Failed, Outcome, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.lake.store import Store
+
+_BUCKETS_AS_STEPS = {
+    "use_dictionary": [*SERIES, "reason", "status", "error"],
+    "column_encoding": {"buckets.list.element": "DELTA_BINARY_PACKED"},
+}
+"""Buckets grow by one: as differences they cost next to nothing on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which run a journal is of. `as_of` becomes collected_at and answered_at; `number` counts the run's landings."""
+
+    run_id: str
+    as_of: datetime
+    run_date: str
+    number: int = 1
+
+    @property
+    def landing_id(self) -> str:
+        """Names the landing everywhere: journal folder, log file, data files' footers."""
+        return f"{self.run_id}-{self.number:04d}"
+
+    def notes(self) -> dict[str, str]:
+        """For the footer of each entry."""
+        return {
+            "collector.run_id": self.run_id,
+            "collector.as_of": self.as_of.isoformat(),
+            "collector.run_date": self.run_date,
+            "collector.number": str(self.number),
+        }
+
+    @classmethod
+    def of(cls, notes: dict[str, str]) -> Origin:
+        """Read back what `notes` wrote. Raises KeyError or ValueError where it was not this."""
+        return cls(
+            notes["collector.run_id"],
+            datetime.fromisoformat(notes["collector.as_of"]),
+            notes["collector.run_date"],
+            int(notes["collector.number"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A journal read back: its origin, its windows (schema ANSWERS), and the files it lies in."""
+
+    origin: Origin
+    answers: pa.Table
+    files: tuple[str, ...]
+
+
+def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:
+    """Add one entry; it is safe once this returns. Returns its size in bytes."""
+    staged = stage_table(store, _table(outcomes), (), origin.notes(), _BUCKETS_AS_STEPS)
+    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, None))
+    return staged.size
+
+
+def waiting(store: Store, workspace: str) -> dict[str, list[str]]:
+    """The journals that wait to be landed, oldest first: landing ids and their files."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(store.list(paths.journals(workspace))):
+        found.setdefault(path.split("/")[-2], []).append(path)
+    return found
+
+
+def read(store: Store, files: Sequence[str]) -> Journal | None:
+    """Read a journal; None where it holds nothing. Raises Damaged where an entry cannot be read."""
+    parts: list[pa.Table] = []
+    origin: Origin | None = None
+    for path in files:
+        entry = ParquetInput.open(store, path)
+        if entry is None:
+            continue
+        with entry:
+            parts.append(entry.table(ANSWERS, SERIES).cast(ANSWERS))
+            origin = _origin(entry)
+    if origin is None:
+        return None
+    return Journal(origin, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
+
+
+def drop(store: Store, files: Sequence[str]) -> None:
+    """Remove a journal that has landed."""
+    for path in files:
+        store.delete(path)
+
+
+def _origin(entry: ParquetInput) -> Origin:
+    try:
+        return Origin.of(entry.notes())
+    except (KeyError, ValueError) as error:
+        raise Damaged(entry.path, f"{entry.path} does not say which run it is of") from error
+
+
+def points(answers: pa.Table) -> pa.Table:
+    """The points of answered windows, one row each: SERIES (as dictionaries), bucket, sessions."""
+    buckets = answers["buckets"].combine_chunks()
+    series = answers.select(SERIES).take(pc.list_parent_indices(buckets))
+    counts = pc.list_flatten(answers["sessions"].combine_chunks())
+    return series.append_column("bucket", pc.list_flatten(buckets)).append_column("sessions", counts)
+
+
+def _table(outcomes: Sequence[Outcome]) -> pa.Table:
+    windows = [outcome.window for outcome in outcomes]
+    spans = [(isinstance(outcome, Skipped) and outcome.whole) or outcome.window.span for outcome in outcomes]
+    keys = [window.series.key for window in windows]
+    [outcome if isinstance(outcome, Answered) else None for outcome in outcomes]
+    columns = {
+        "scope": _texts([key.scope for key in keys]),
+        "unit": _texts([key.unit for key in keys]),
+        "app": _texts([window.series.app for window in windows]),
+        "app_id": _texts([key.app_id for key in keys]),
+        "segment": _texts([window.series.segment for window in windows]),
+        "segment_id": _texts([key.segment_id for key in keys]),
+        "first": [span.first for span in spans],
+        "stop": [span.stop for span in spans],
+        "reason": [window.reason.value for window in windows],
+        "status": [_STATUS[type(outcome)] for outcome in outcomes],
+        "http_status": [None if isinstance(outcome, Skipped) else outcome.http_status for outcome in outcomes],
+        "attempts": [0 if isinstance(outcome, Skipped) else outcome.attempts for outcome in outcomes],
+        "error": [None if isinstance(outcome, Answered) else outcome.error for outcome in outcomes],
+        "requested_at": [None if isinstance(outcome, Skipped) else outcome.requested_at for outcome in outcomes],
+        "duration_ms": [None if isinstance(outcome, Skipped) else outcome.duration_ms for outcome in outcomes],
+        "buckets": _lists(
+            [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes], pa.int32()
+        ),
+        "sessions": _lists(
+            [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes], pa.int64()
+        ),
+    }
+    return pa.table(columns, schema=ANSWERS)
+
+
+_STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    return pa.array([None if value is None else str(value) for value in values], pa.string()).dictionary_encode()
+
+
+def _lists(values: Sequence[Sequence[int]], item: pa.DataType) -> pa.Array:
+    offsets = [0]
+    for value in values:
+        offsets.append(offsets[-1] + len(value))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(list(chain.from_iterable(values)), item))

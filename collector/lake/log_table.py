@@ -1,0 +1,34 @@
+"""The collection log: one row a window of a landing, and one a series for what was planned and not sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collector.lake import instants
+from collector.lake.parquet import stage_table
+from collector.lake.schema import LOG, SERIES
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from collector.lake.journal import Journal
+    from collector.lake.store import Staged, Store
+
+
+def stage(store: Store, content: Journal, zone: ZoneInfo) -> Staged:
+    """Stage the log file of a journal."""
+    answers = content.answers
+    columns = {name: answers[name] for name in answers.column_names}
+    columns["run_id"] = pa.repeat(content.origin.run_id, answers.num_rows)
+    columns["window_start"] = instants.starts(answers["unit"], answers["first"], zone)
+    columns["window_end"] = instants.starts(answers["unit"], answers["stop"], zone)
+    columns["points"] = pc.list_value_length(answers["buckets"])
+    columns["expected_points"] = pc.subtract(answers["stop"], answers["first"])
+    table = pa.table({name: columns[name] for name in LOG.names})
+    texts = {name: table[name].cast(pa.string()) for name in SERIES}
+    for name, column in texts.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    return stage_table(store, table.cast(LOG), (), {})

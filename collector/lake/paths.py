@@ -1,0 +1,99 @@
+"""Where everything lies, relative to the lake's root, as pure functions. Nobody else joins a path.
+
+Only checked names become part of a path: workspaces' (config), run ids and dates. Ids from the config never do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from collector.model import Scope, Unit
+
+OWN = "_collector"
+"""The folder for what is no table."""
+
+_DATA_FILE = re.compile(
+    rf"sessions_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
+    r"/workspace=(?P<workspace>[^/]+)/month=(?P<month>\d{4}-\d{2}-01)/data\.parquet"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One data file: a table (scope and unit) of a workspace, and a month, given as its first day."""
+
+    workspace: str
+    scope: Scope
+    unit: Unit
+    month: date
+
+    @property
+    def path(self) -> str:
+        """The file that holds the partition's rows."""
+        return f"{table_folder(self.scope, self.unit, self.workspace)}/month={self.month}/data.parquet"
+
+    @classmethod
+    def of(cls, path: str) -> Partition | None:
+        """The partition that a data file's path names; None for any other path."""
+        match = _DATA_FILE.fullmatch(path)
+        if match is None:
+            return None
+        unit = Unit.DAY if match["unit"] == "daily" else Unit.HOUR
+        return cls(match["workspace"], Scope(match["scope"]), unit, date.fromisoformat(match["month"]))
+
+
+def table(scope: Scope, unit: Unit) -> str:
+    """The name of a data table."""
+    return f"sessions_{scope}_{'daily' if unit is Unit.DAY else 'hourly'}"
+
+
+def table_folder(scope: Scope, unit: Unit, workspace: str) -> str:
+    """The folder of a workspace's partitions of a data table."""
+    return f"{table(scope, unit)}/workspace={workspace}"
+
+
+def restatements(workspace: str, month: date) -> str:
+    """The restatements first seen in a month (UTC), which is given as its first day."""
+    return f"restatements/workspace={workspace}/month={month}/data.parquet"
+
+
+def coverage(workspace: str) -> str:
+    """The coverage of all of a workspace's series."""
+    return f"coverage/workspace={workspace}/data.parquet"
+
+
+def log(workspace: str, run_date: str, landing_id: str) -> str:
+    """The log of one landing, under the day on which its run began (UTC)."""
+    return f"collection_log/workspace={workspace}/run_date={run_date}/{landing_id}.parquet"
+
+
+def own(workspace: str) -> str:
+    """The folder for what the collector keeps of a workspace beside the tables."""
+    return f"{OWN}/{workspace}"
+
+
+def memory(workspace: str) -> str:
+    """What the lake remembers of a workspace: schema version and time zone."""
+    return f"{own(workspace)}/workspace.json"
+
+
+def lock(workspace: str) -> str:
+    """Who collects the workspace now."""
+    return f"{own(workspace)}/lock.json"
+
+
+def journals(workspace: str) -> str:
+    """The folder of journals that wait to be landed, one folder each."""
+    return f"{own(workspace)}/journal"
+
+
+def journal_entry(workspace: str, landing_id: str, number: int) -> str:
+    """One file of a journal."""
+    return f"{journals(workspace)}/{landing_id}/{number:06d}.parquet"
+
+
+def damaged(workspace: str, path: str) -> str:
+    """Where a file that cannot be read is moved."""
+    return f"{own(workspace)}/damaged/{path.replace('/', '__')}"

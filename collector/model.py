@@ -1,0 +1,122 @@
+"""The words of the product as values: series, buckets, spans, windows.
+
+Buckets are integers, so that coverage and planning are arithmetic on intervals: a day is its number of days since
+1970-01-01, an hour its number of hours since 1970-01-01T00:00Z. `calendar.py` turns them into instants and back.
+Nothing here reads a clock, a file or the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_WINDOW = 100
+"""Buckets in one request at most (reference page: `length` must be between 1 and 100 inclusive)."""
+
+
+class Unit(StrEnum):
+    """What a bucket is: a local calendar day or a UTC hour."""
+
+    DAY = "day"
+    HOUR = "hour"
+
+
+class Scope(StrEnum):
+    """Which ids a series sets. Rows of different scopes overlap and are never added up."""
+
+    APP = "app"
+    APP_SEGMENT = "app_segment"
+    WORKSPACE = "workspace"
+    WORKSPACE_SEGMENT = "workspace_segment"
+
+    @property
+    def has_app(self) -> bool:
+        """Whether series of this scope name an app."""
+        return self in (Scope.APP, Scope.APP_SEGMENT)
+
+    @property
+    def has_segment(self) -> bool:
+        """Whether series of this scope name a segment."""
+        return self in (Scope.APP_SEGMENT, Scope.WORKSPACE_SEGMENT)
+
+
+class Reason(StrEnum):
+    """Why a window is asked for; a window bears the first, in this order, that holds for any of its buckets."""
+
+    FORCED = "forced"
+    NEW = "new"
+    GAP = "gap"
+    LOOKBACK = "lookback"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """What tells one series of a workspace from another: ids, never names, which may change."""
+
+    scope: Scope
+    unit: Unit
+    app_id: str | None
+    segment_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a workspace, under the names that the config gives its app and segment today."""
+
+    workspace: str
+    key: SeriesKey
+    app: str | None = None
+    segment: str | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of the key."""
+        return self.key.scope
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the key."""
+        return self.key.unit
+
+    def __str__(self) -> str:
+        """Write the series as a person would name it: `acme/ios/vip by day`."""
+        parts = [self.workspace]
+        if self.scope.has_app:
+            parts.append(self.app or str(self.key.app_id))
+        if self.scope.has_segment:
+            parts.append(self.segment or str(self.key.segment_id))
+        return f"{'/'.join(parts)} by {self.unit}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Consecutive buckets of one unit, from `first` up to and without `stop`. Empty where stop <= first."""
+
+    first: int
+    stop: int
+
+    def __len__(self) -> int:
+        """How many buckets it holds."""
+        return max(0, self.stop - self.first)
+
+    def __contains__(self, bucket: int) -> bool:
+        """Whether the bucket lies in it."""
+        return self.first <= bucket < self.stop
+
+    def __and__(self, other: Span) -> Span:
+        """The buckets in both."""
+        return Span(max(self.first, other.first), min(self.stop, other.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """1 to 100 consecutive buckets of one series: one request."""
+
+    series: Series
+    span: Span
+    reason: Reason
+
+    def __post_init__(self) -> None:
+        """Refuse what the API would refuse."""
+        if not 1 <= len(self.span) <= MAX_WINDOW:
+            raise ValueError(f"a window holds 1 to {MAX_WINDOW} buckets, not {len(self.span)}: {self.span}")

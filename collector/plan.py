@@ -1,0 +1,197 @@
+"""What this run asks for: wanted minus covered, plus the lookback. Pure.
+
+In: a workspace's config, its coverage, the instant that "now" is. Out: windows, newest first, all series of one span
+together. It never reads the lake or the clock, and asks for closed buckets alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from collector.calendar import closed_stop, span_of_dates, start_of
+from collector.coverage import Coverage, Runs, answered_by, missing
+from collector.model import MAX_WINDOW, Reason, Scope, Series, SeriesKey, Span, Unit, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from collector.config.settings import App, Segment, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A series that the config names, and its first and last wanted dates, local and included (None: open)."""
+
+    series: Series
+    start: date | None
+    end: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What the command line leaves of a plan: apps by name (none given: all), and a span to read again."""
+
+    apps: frozenset[str] = frozenset()
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def forced(self) -> bool:
+        """Whether a span of dates is to be read whatever its coverage."""
+        return self.first is not None or self.last is not None
+
+
+EVERYTHING = Narrowing()
+
+
+def declared_series(workspace: Workspace) -> list[Declared]:
+    """Every series that the config names, in the order of scope, app, segment, unit."""
+    return [
+        _declare(workspace, scope, unit, app, segment)
+        for scope in Scope
+        if scope in workspace.scopes
+        for app, segment in _members(workspace, scope)
+        for unit in Unit
+        if unit in workspace.units
+    ]
+
+
+def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) -> Span:
+    """The closed buckets that the config wants of a series (CONTRACT: wanted)."""
+    unit, zone = declared.series.unit, workspace.timezone
+    dates = span_of_dates(unit, declared.start, declared.end, zone)
+    closed = closed_stop(unit, now, workspace.settle, zone)
+    first = dates.first
+    if declared.start is None:
+        first = closed - workspace.lookback[unit]
+        if runs:
+            first = min(first, runs[0].span.first)
+    return Span(first, min(dates.stop, closed))
+
+
+def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Narrowing = EVERYTHING) -> list[Window]:
+    """The windows to ask for, newest first."""
+    windows: list[Window] = []
+    for declared in declared_series(workspace):
+        if narrowing.apps and declared.series.app not in narrowing.apps:
+            continue
+        runs = coverage.get(declared.series.key, ())
+        windows += _windows(declared, workspace, runs, now, narrowing)
+    return sorted(windows, key=newest_first(workspace))
+
+
+def newest_first(workspace: Workspace) -> _Newest:
+    """The order in which windows are asked for: newest span first, all series of one span together."""
+    return _Newest(workspace)
+
+
+def bound(
+    plans: Sequence[tuple[Workspace, list[Window]]], requests: int | None
+) -> list[tuple[list[Window], list[Window]]]:
+    """For each plan its windows within so many requests in all, the newest of all workspaces first, and the rest."""
+    if requests is None:
+        return [(windows, []) for _, windows in plans]
+    ranked = sorted(
+        (newest_first(workspace)(window), place, number)
+        for place, (workspace, windows) in enumerate(plans)
+        for number, window in enumerate(windows)
+    )
+    kept = [0] * len(plans)
+    for _, place, _number in ranked[:requests]:
+        kept[place] += 1
+    return [(windows[:count], windows[count:]) for (_, windows), count in zip(plans, kept, strict=True)]
+
+
+def estimated_seconds(workspace: Workspace, requests: int) -> float:
+    """How long so many requests take at the permitted pace, with the waits for the pool's next hours; no latency."""
+    limit = workspace.rate_limit
+    an_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
+    full_hours = max(0, requests - 1) // an_hour
+    return full_hours * 3600 + (requests - full_hours * an_hour) / limit.per_second
+
+
+def pack(spans: Sequence[Span]) -> list[Span]:
+    """The fewest windows of at most 100 buckets that hold all buckets of the spans; newest first.
+
+    `spans` are sorted and disjoint. Small holes share a window with what lies between them: an answer costs the same
+    with 2 buckets as with 100.
+    """
+    windows: list[Span] = []
+    for span in reversed(spans):
+        stop = span.stop
+        if windows and stop > windows[-1].stop - MAX_WINDOW:
+            stop = max(span.first, windows[-1].stop - MAX_WINDOW)
+            windows[-1] = Span(stop, windows[-1].stop)
+        while stop > span.first:
+            first = max(span.first, stop - MAX_WINDOW)
+            windows.append(Span(first, stop))
+            stop = first
+    return windows
+
+
+class _Newest:
+    """A sort key. Instants of a workspace's buckets are computed once each: series share their spans."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        zone = workspace.timezone
+        self._seconds = cache(lambda unit, bucket: start_of(unit, bucket, zone).timestamp())
+
+    def __call__(self, window: Window) -> tuple[float, float, str, str, str, str]:
+        key, span = window.series.key, window.span
+        stop, first = self._seconds(key.unit, span.stop), self._seconds(key.unit, span.first)
+        return -stop, -first, key.unit, key.scope, key.app_id or "", key.segment_id or ""
+
+
+def _windows(
+    declared: Declared, workspace: Workspace, runs: Runs, now: datetime, narrowing: Narrowing
+) -> Iterator[Window]:
+    unit, zone = declared.series.unit, workspace.timezone
+    if narrowing.forced:
+        span = span_of_dates(unit, narrowing.first, narrowing.last, zone) & span_of_dates(
+            unit, declared.start, declared.end, zone
+        )
+        closed = closed_stop(unit, now, workspace.settle, zone)
+        forced = span & Span(span.first, closed)
+        return (Window(declared.series, part, Reason.FORCED) for part in pack([forced] if forced else []))
+    span = wanted(declared, workspace, runs, now)
+    holes = missing(span, runs)
+    stale = answered_by(_lookback(workspace, unit, now) & span, runs, now - workspace.refresh_after)
+    return (Window(declared.series, part, _reason(part, holes, runs)) for part in pack(_union(holes, stale)))
+
+
+def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:
+    closed = closed_stop(unit, now, workspace.settle, workspace.timezone)
+    return Span(closed - workspace.lookback[unit], closed)
+
+
+def _reason(window: Span, holes: Sequence[Span], runs: Runs) -> Reason:
+    asked = [hole & window for hole in holes if hole & window]
+    if not asked:
+        return Reason.LOOKBACK
+    return Reason.NEW if not runs or asked[-1].stop > runs[-1].span.stop else Reason.GAP
+
+
+def _union(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
+    return sorted([*one, *other])
+
+
+def _declare(workspace: Workspace, scope: Scope, unit: Unit, app: App | None, segment: Segment | None) -> Declared:
+    key = SeriesKey(scope, unit, app.id if app else None, segment.id if segment else None)
+    members = [member for member in (app, segment) if member is not None]
+    return Declared(
+        Series(workspace.name, key, app.name if app else None, segment.name if segment else None),
+        # Its own date wins over the inherited one; where app and segment both have one, both must hold.
+        max((member.start for member in members if member.start), default=workspace.start),
+        min((member.end for member in members if member.end), default=workspace.end),
+    )
+
+
+def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, Segment | None]]:
+    for app in workspace.apps if scope.has_app else (None,):
+        for segment in workspace.segments if scope.has_segment else (None,):
+            restricted = app is not None and segment is not None and app.segments is not None
+            if not restricted or (app and segment and segment.name in (app.segments or ())):
+                yield app, segment

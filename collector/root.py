@@ -1,0 +1,126 @@
+"""The composition root: the one place where clock, network, stores, randomness and signals are made and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from collector.api.transport import AiohttpTransport
+from collector.clock import SystemClock
+from collector.fetch.pacing import ThrottlePacer
+from collector.fetch.stop import Stop
+from collector.lake import memory, recovery
+from collector.lake.landing import Ground
+from collector.lake.lock import Process
+from collector.lake.recorder import Bounds
+from collector.lake.stores import open_store
+from collector.plan import bound, plan
+from collector.run import run
+from collector.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from collector.config.settings import Config, Workspace
+    from collector.model import Window
+    from collector.order import Order
+    from collector.plan import Narrowing
+    from collector.run import Watch
+    from collector.summary import Summary
+
+T = TypeVar("T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def new_run_id(now: datetime) -> str:
+    """When it began, which makes ids sort by time, and six digits that tell runs of one second apart."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def collect(config: Config, order: Order, watch: Watch, seconds: float | None) -> Summary:
+    """Run to the end, to a signal, or so that all is landed before `seconds` have passed."""
+    return asyncio.run(_collect(config, order, watch, seconds))
+
+
+def survey(
+    config: Config, now: datetime, narrowing: Narrowing, max_requests: int | None
+) -> list[tuple[Workspace, list[Window]]]:
+    """What a run would ask for, by workspace. Reads the lake, and neither writes nor asks. Raises LakeError."""
+    plans = []
+    for workspace in config.workspaces:
+        ground = Ground(
+            open_store(config.lake, workspace.name), workspace.name, workspace.timezone, workspace.refresh_after
+        )
+        memory.check(ground.store, workspace.name, workspace.timezone.key)
+        plans.append((workspace, plan(workspace, recovery.known(ground).coverage, now, narrowing)))
+    kept = (windows for windows, _ in bound(plans, max_requests))
+    return [(workspace, windows) for (workspace, _), windows in zip(plans, kept, strict=True)]
+
+
+async def _collect(config: Config, order: Order, watch: Watch, seconds: float | None) -> Summary:
+    stop = Stop()
+    async with AiohttpTransport() as transport:
+        world = World(
+            clock=SystemClock(),
+            store=partial(open_store, config.lake),
+            transport=transport,
+            pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
+            rng=random.Random(),  # noqa: S311  # jitter is no secret
+            offload=off_the_loop,
+            stop=stop,
+            process=Process.current(),
+            bounds=Bounds(),
+        )
+        with _signals_to(stop), _deadline_to(stop, seconds):
+            return await run(config, order, world, watch)
+
+
+async def off_the_loop(work: Callable[[], T]) -> T:
+    """Run it on a thread. Cancelled, it waits for the thread first: no file operation outlives the run's lock."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
+
+
+@contextmanager
+def _signals_to(stop: Stop) -> Iterator[None]:
+    """The first signal ends the run cleanly; the second cancels what is still in flight."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def arrived(number: signal.Signals) -> None:
+        if stop.exit_code is None:
+            stop.request(f"interrupted by {number.name}", exit_code=128 + number)
+        elif task is not None:
+            task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, arrived, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _deadline_to(stop: Stop, seconds: float | None) -> Iterator[None]:
+    """Stop sending early enough that what is in flight can finish and land within `seconds`."""
+    if seconds is None:
+        yield
+        return
+    margin = min(30.0, seconds / 4)
+    stop.grace_seconds = min(stop.grace_seconds, margin / 2)
+    timer = asyncio.get_running_loop().call_later(seconds - margin, stop.request, "the deadline has come")
+    try:
+        yield
+    finally:
+        timer.cancel()

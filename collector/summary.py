@@ -1,0 +1,114 @@
+"""What a run came to: counts, failures, and the exit code that schedulers act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from collector.calendar import label
+from collector.lake.errors import LakeBusy
+from collector.lake.landing import Landed
+from collector.lake.recorder import Tally
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from collector.lake.errors import LakeError
+    from collector.outcome import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSummary:
+    """One workspace's part of a run. `planned` counts windows; `problem`: why it was not run to its end."""
+
+    name: str
+    planned: int = 0
+    tally: Tally = field(default_factory=Tally)
+    problem: LakeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A whole run. `interrupted`: 130 or 143 where a signal ended it."""
+
+    run_id: str
+    as_of: datetime
+    duration_seconds: float
+    workspaces: tuple[WorkspaceSummary, ...]
+    interrupted: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The first that holds of 5, 130/143, 4, 3, 0 (CONTRACT section 3)."""
+        problems = [workspace.problem for workspace in self.workspaces if workspace.problem is not None]
+        if any(not isinstance(problem, LakeBusy) for problem in problems):
+            return 5
+        if self.interrupted:
+            return self.interrupted
+        if problems:
+            return 4
+        return 3 if self.windows_failed or self.windows_skipped else 0
+
+    @property
+    def windows_ok(self) -> int:
+        """Windows answered."""
+        return sum(workspace.tally.ok for workspace in self.workspaces)
+
+    @property
+    def windows_failed(self) -> int:
+        """Windows sent and not answered."""
+        return sum(workspace.tally.failed for workspace in self.workspaces)
+
+    @property
+    def windows_skipped(self) -> int:
+        """Windows planned and not sent."""
+        return sum(workspace.tally.skipped for workspace in self.workspaces)
+
+    @property
+    def attempts(self) -> int:
+        """HTTP requests made."""
+        return sum(workspace.tally.attempts for workspace in self.workspaces)
+
+    @property
+    def landed(self) -> Landed:
+        """Rows and files, over all workspaces."""
+        return sum((workspace.tally.landed for workspace in self.workspaces), Landed())
+
+    @property
+    def failures(self) -> list[Failed]:
+        """The windows that failed."""
+        return [failure for workspace in self.workspaces for failure in workspace.tally.failures]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `run --json` prints."""
+        landed = self.landed
+        return {
+            "run_id": self.run_id,
+            "as_of": self.as_of.isoformat().replace("+00:00", "Z"),
+            "exit_code": self.exit_code,
+            "requests": self.windows_ok + self.windows_failed,
+            "attempts": self.attempts,
+            "windows_ok": self.windows_ok,
+            "windows_failed": self.windows_failed,
+            "windows_skipped": self.windows_skipped,
+            "rows_added": landed.rows_added,
+            "rows_restated": landed.rows_restated,
+            "rows_unchanged": landed.rows_unchanged,
+            "files_written": landed.files_written,
+            "duration_seconds": round(self.duration_seconds, 3),
+            "failures": [_failure(failure) for failure in self.failures],
+        }
+
+
+def _failure(failure: Failed) -> dict[str, Any]:
+    series, span = failure.window.series, failure.window.span
+    return {
+        "workspace": series.workspace,
+        "app": series.app,
+        "segment": series.segment,
+        "unit": series.unit.value,
+        "first": label(series.unit, span.first),
+        "last": label(series.unit, span.stop - 1),
+        "error": failure.error,
+        "http_status": failure.http_status,
+    }

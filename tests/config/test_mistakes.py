@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.config.builder import ENVIRON, config_of, make_config, make_config_text, make_workspace, mistakes_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIFTEEN = """\
+lke: ./lake
+defaults:
+  units: []
+  scopes: [app, ap_segment]
+  start: 2026-13-45
+  settle: 10
+  rate_limit: {per_hour: 0}
+  concurency: 5
+workspaces:
+  - name: Acme
+    endpoint: https://dashboard-01.braze.com
+    api_key: sk-literal-and-secret
+    timezone: America/New_Yrok
+    apps:
+      - {name: no, id: a}
+      - {name: ios, id: 1234}
+      - {name: ios, id: c, segments: [vpi]}
+      - {nme: web, id: d}
+    segments: [{name: vip, id: z}]
+  - name: globex
+    endpoint: http://rest.iad-01.braze.com
+    api_key: ${NOT_SET}
+    apps: [{name: x, id: x}]
+    auth: [header]
+"""
+
+
+def test_many_mistakes_one_line_each(tmp_path: Path) -> None:
+    """Each mistake of a file is one line, in the order of lines, and none drags another behind it."""
+    found = mistakes_of(tmp_path, FIFTEEN, ENVIRON, secrets=True)
+    assert [line.split(": ")[:2] for line in found] == [
+        ["1", "lke"],
+        ["3", "defaults.units"],
+        ["4", "defaults.scopes[1]"],
+        ["5", "defaults.start"],
+        ["6", "defaults.settle"],
+        ["7", "defaults.rate_limit.per_hour"],
+        ["8", "defaults.concurency"],
+        ["10", "workspaces[0].name"],
+        ["11", "workspaces[0].endpoint"],
+        ["12", "workspaces[0].api_key"],
+        ["13", "workspaces[0].timezone"],
+        ["15", "workspaces[0].apps[0].name"],
+        ["16", "workspaces[0].apps[1].id"],
+        ["17", "workspaces[0].apps[2].name"],
+        ["17", "workspaces[0].apps[2].segments[0]"],
+        ["18", "workspaces[0].apps[3].nme"],
+        ["21", "workspaces[1].endpoint"],
+        ["22", "workspaces[1].api_key"],
+        ["24", "workspaces[1].auth"],
+    ]
+    assert "sk-literal" not in "".join(found)
+
+
+def _app(**keys: Any) -> dict[str, Any]:
+    return {"apps": [{"name": "ios", "id": "x"} | keys]}
+
+
+ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
+    ({"endpoit": "x", "endpoint": None}, "endpoit: unknown key: write endpoint"),
+    ({"url": "https://x", "endpoint": None}, "url: unknown key: write endpoint"),
+    ({"Timezone": "UTC"}, "Timezone: unknown key: write timezone"),
+    ({"qqq": 1}, "qqq: unknown key: write one of units, scopes, start"),
+    ({"strt": 1, "start": "2026-01-01"}, "strt: unknown key, and start stands here already: remove it"),
+    ({"per_second": 1}, "per_second: does not belong here: write it under rate_limit"),
+    ({"lake": "x"}, "lake: does not belong here: write it at the top of the file"),
+    ({"endpoint": None}, "endpoint: is missing: write `endpoint: https://rest.iad-01.braze.com`"),
+    ({"endpoint": 7}, "endpoint: must be text, not the number 7: put it in quotes"),
+    ({"endpoint": "rest.iad-01.braze.com"}, "endpoint: has no scheme: write https://rest.iad-01.braze.com"),
+    ({"endpoint": "ftp://h"}, "endpoint: has the scheme 'ftp': write https://"),
+    ({"endpoint": "https://"}, "endpoint: names no host"),
+    ({"endpoint": "https://["}, "endpoint: is no URL"),
+    ({"endpoint": "https://h:99999"}, "endpoint: is no URL"),
+    ({"endpoint": "https://a b"}, "endpoint: holds a blank"),
+    ({"endpoint": "https://u:pass@h"}, "endpoint: holds a user or password"),
+    ({"endpoint": "https://rest.iad-02.braze.com/sessions?x"}, "endpoint: holds more than a host: write https://rest.iad-02."),
+    ({"endpoint": "https://dashboard-03.braze.com"}, "endpoint: dashboard-03.braze.com is no REST endpoint: write https://rest.iad-03.braze.com"),
+    ({"endpoint": "https://dashboard-01.braze.eu"}, "endpoint: dashboard-01.braze.eu is no REST endpoint: write https://rest.fra-01.braze.eu"),
+    ({"endpoint": "https://dashboard.us-10.braze.com"}, "endpoint: dashboard.us-10.braze.com is no REST endpoint: write https://rest.us-10.braze.com"),
+    ({"endpoint": "https://rest.iad-01.brase.com"}, "endpoint: rest.iad-01.brase.com looks like a misspelt host"),
+    ({"endpoint": "http://proxy.example"}, "endpoint: would send the key unencrypted to proxy.example: write https://"),
+    ({"endpoint": "http://127.0.0.1.example"}, "endpoint: would send the key unencrypted"),
+    ({"endpoint": "https://${HOST}"}, "endpoint: holds ${…}, which is read in api_key alone"),
+    ({"timezone": "America/New York"}, "timezone: unknown time zone 'America/New York': write America/New_York"),
+    ({"timezone": "tokyo"}, "timezone: unknown time zone 'tokyo': write Asia/Tokyo"),
+    ({"timezone": "../UTC"}, "timezone: unknown time zone"),
+    ({"timezone": "America"}, "timezone: unknown time zone"),
+    ({"timezone": 5}, "timezone: must be text, not the number 5: put it in quotes"),
+    ({"name": "acme.eu"}, "name: 'acme.eu' cannot name a workspace"),
+    ({"name": "a" * 64}, "name: has 64 characters: write 63 at most"),
+    ({"name": "nan"}, "name: nan is read as another type than text by query engines"),
+    ({"name": True}, "name: must be text, not true, as YAML reads 'true': put it in quotes"),
+    ({"units": "day"}, "units: must be a list, not the text 'day': write `units: [day, hour]`"),
+    ({"units": ["week"]}, "units[0]: unknown unit 'week': write day or hour"),
+    ({"units": ["day", "day"]}, "units[1]: 'day' stands twice in this list"),
+    ({"scopes": []}, "scopes: an empty list means nothing here"),
+    ({"scopes": ["apps"]}, "scopes[0]: unknown scope 'apps': write app, app_segment, workspace or workspace_segment"),
+    ({"apps": []}, "apps: an empty list means nothing here: write at least one app"),
+    ({"apps": None, "segments": None}, "apps: nothing to collect for scopes [app, app_segment]: add apps, or"),
+    ({"scopes": ["workspace_segment"], "segments": []}, "segments: nothing to collect for scopes [workspace_segment]"),
+    ({"scopes": ["app_segment"], **_app(segments=[])}, "scopes: nothing to collect for scopes [app_segment]: add"),
+    ({"auth": "both"}, "auth: unknown auth 'both': write header or query"),
+    ({"auth": True}, "auth: unknown auth true"),
+    ({"naive_hours": "local"}, "naive_hours: unknown naive_hours 'local': write utc or workspace"),
+    ({"concurrency": "many"}, "concurrency: must be a whole number, not the text 'many': write `concurrency: 32`"),
+    ({"concurrency": 2.0}, "concurrency: must be a whole number, not the number 2.0"),
+    ({"concurrency": True}, "concurrency: must be a whole number, not true"),
+    ({"concurrency": 1001}, "concurrency: is 1001, which is out of range: write at least 1 and at most 1000"),
+    ({"concurrency": 10**60}, "concurrency: is 1000000"),
+    ({"timeout_seconds": 0}, "timeout_seconds: is 0, which is out of range: write more than 0 and at most 600"),
+    ({"timeout_seconds": float("nan")}, "timeout_seconds: must be a number, not the number .nan"),
+    ({"rate_limit": {"reserve": 1}}, "rate_limit.reserve: is 1, which is out of range: write at least 0 and less"),
+    ({"rate_limit": {"reserve": "20%"}}, "rate_limit.reserve: must be a number, not the text '20%'"),
+    ({"rate_limit": {"per_hour": -1}}, "rate_limit.per_hour: is -1, which is out of range"),
+    ({"rate_limit": {"per_second": 0}}, "rate_limit.per_second: is 0, which is out of range"),
+    ({"rate_limit": 100}, "rate_limit: must be a mapping, not the number 100: write `rate_limit: {per_hour: 250000"),
+    ({"retry": {"attempts": 0}}, "retry.attempts: is 0, which is out of range: write at least 1 and at most 20"),
+    ({"retry": {"base_seconds": 61}}, "retry.base_seconds: the longest backoff of 60.0 s is shorter than the"),
+    ({"retry": {"base_seconds": 5, "max_seconds": 1}}, "retry.max_seconds: the longest backoff of 1 s is shorter"),
+    ({"retries": 3}, "retries: unknown key: write retry"),
+    ({"lookback": {"day": 401}}, "lookback.day: is 401, which is out of range"),
+    ({"lookback": {"day": 0}}, "lookback.day: 0 and no start: nothing would be wanted of some series"),
+    ({"lookback": {"day": 0, "hour": 0}}, "lookback: 0 and no start"),
+    ({"lookback": {"hour": 0}, "scopes": ["app"], **_app()}, "lookback.hour: 0 and no start"),
+    ({"settle": "ten minutes"}, "settle: must be a duration of days, hours, minutes and seconds: write 10m"),
+    ({"settle": 600}, "settle: is a number without a unit"),
+    ({"refresh_after": ["6h"]}, "refresh_after: must be a duration"),
+    ({"start": "01.10.2026"}, "start: must be a date, not '01.10.2026': write it as 2026-10-01"),
+    ({"start": 2026}, "start: must be a date: write it as 2026-10-01"),
+    ({"start": "1999-12-31"}, "start: lies outside 2000-01-01 to 2999-12-31"),
+    ({"end": "9999-12-31"}, "end: lies outside 2000-01-01 to 2999-12-31: write a date in between, or"),
+    ({"start": "2026-10-02", "end": "2026-10-01"}, "start: 2026-10-02 is after the end, 2026-10-01 in line"),
+    ({"end": "2026-10-01", **_app(start="2026-10-02")}, "apps[0].start: 2026-10-02 is after the end"),
+    ({"segments": [{"name": "vip", "id": "x", "start": "2026-10-02", "end": "2026-10-01"}]}, "segments[0].start: 2026"),
+    (_app(id=None), "apps[0].id: is missing: write `id: 3bbc4555"),
+    (_app(id=""), "apps[0].id: is empty"),
+    (_app(id=" x"), "apps[0].id: begins or ends with a blank"),
+    (_app(id="a\nb"), "apps[0].id: holds a line break"),
+    (_app(id="x" * 256), "apps[0].id: has 256 characters: write 255 at most"),
+    (_app(id=123), "apps[0].id: must be text, not the number 123: put it in quotes"),
+    (_app(app_id="x"), "apps[0].app_id: unknown key, and id stands here already"),
+    (_app(timezone="UTC"), "apps[0].timezone: does not belong here: write it in a workspace"),
+    (_app(segments=["vpi"]), "apps[0].segments[0]: no segment 'vpi' in this workspace: write 'vip', or define it"),
+    (_app(segments=["vip", "vip"]), "apps[0].segments[1]: 'vip' stands twice in this list"),
+    ({"segments": None, **_app(segments=["vip"])}, "apps[0].segments[0]: no segment 'vip' in this workspace: define"),
+    ({"segmens": [{"name": "v", "id": "x"}], "segments": None, **_app(segments=["v"])}, "segmens: unknown key: write"),
+    ({"apps": [{"name": "a", "id": "x"}, {"name": "a", "id": "y"}]}, "apps[1].name: 'a' stands twice, first in line"),
+    ({"apps": [{"name": "a", "id": "x"}, {"name": "b", "id": "x"}]}, "apps[1].id: 'x' stands twice, first in line"),
+    ({"apps": [{"name": "a", "id": "x"}, {"name": "a", "id": "x"}]}, "apps[1].id: 'x' stands twice, first in line"),
+    ({"segments": [{"name": "a", "id": "x"}, {"name": "a", "id": "y"}]}, "segments[1].name: 'a' stands twice"),
+    ({"apps": ["ios"]}, "apps[0]: must be a mapping, not the text 'ios': write `- {name: ios, id: 3bbc4555"),
+    ({"apps": {"ios": "x"}}, "apps: must be a list, not a mapping"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "expected"), ONE_WORKSPACE, ids=lambda value: str(value)[:60])
+def test_a_mistake_of_a_workspace_is_one_line(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    """Each mistake is told in one sentence, at its own key, and alone."""
+    found = mistakes_of(tmp_path, make_config_text(make_workspace(**changes)))
+    assert len(found) == 1, found
+    assert found[0].partition(": ")[2].startswith(f"workspaces[0].{expected}"), found
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"lake": None}, "lake: is missing: write `lake: ./lake`"),
+        ({"lake": ["x"]}, "lake: must be text, not a list"),
+        ({"lake": "file:///x"}, "lake: is a file URL: write the folder alone"),
+        ({"lake": "hdfs://x/y"}, "lake: unknown kind of store 'hdfs': write a folder, or a URL with s3://"),
+        ({"lake": "s3a://b/p"}, "lake: unknown kind of store 's3a': write s3://…"),
+        ({"lake": "s3:/b/p"}, "lake: names no bucket: write s3://bucket/prefix"),
+        ({"lake": "s3:///p"}, "lake: names no bucket"),
+        ({"lake": "${HOME}/lake"}, "lake: holds ${…}, which is read in api_key alone"),
+        ({"lake": "~/lake"}, "lake: begins with ~, which is not expanded here"),
+        ({"workspaces": None}, "workspaces: is missing"),
+        ({"workspaces": []}, "workspaces: an empty list means nothing here: write at least one workspace"),
+        ({"workspaces": "acme"}, "workspaces: must be a list, not the text 'acme'"),
+        ({"workspace": [], "workspaces": None}, "workspace: unknown key: write workspaces"),
+        ({"defaults": []}, "defaults: must be a mapping, not a list"),
+        ({"defaults": {"timezone": "UTC"}}, "defaults.timezone: does not belong here: write it in a workspace"),
+        ({"units": ["day"]}, "units: does not belong here: write it under defaults, or in a workspace"),
+        ({"defaults": {"lookback": {"day": 0}}}, "defaults.lookback.day: 0 and no start"),
+        ({"defaults": {"retry": {"max_seconds": 0.1}}}, "defaults.retry.max_seconds: the longest backoff of 0.1 s"),
+        ({"defaults": {"start": "2026-02-01", "end": "2026-01-01"}}, "defaults.start: 2026-02-01 is after the end"),
+    ],
+    ids=str,
+)
+def test_a_mistake_of_the_file_is_one_line(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    """So is each mistake outside the workspaces."""
+    text = yaml.safe_dump({key: value for key, value in (make_config() | changes).items() if value is not None})
+    found = mistakes_of(tmp_path, text)
+    assert len(found) == 1, found
+    assert found[0].partition(": ")[2].startswith(expected), found
+
+
+def test_a_key_of_workspaces_under_defaults_is_not_missed_again(tmp_path: Path) -> None:
+    """An endpoint in the wrong place is one mistake, however many workspaces lack it."""
+    workspaces = [make_workspace(endpoint=None), make_workspace("globex", endpoint=None)]
+    found = mistakes_of(tmp_path, make_config_text(*workspaces, defaults={"endpoint": "https://h"}))
+    assert [line.split(": ")[1] for line in found] == ["defaults.endpoint"]
+
+
+def test_duplicate_workspace_names(tmp_path: Path) -> None:
+    """A name given twice is a mistake at its second place, also where the whole workspace was copied."""
+    found = mistakes_of(tmp_path, make_config_text(make_workspace(), make_workspace()))
+    assert len(found) == 1
+    assert "workspaces[1].name: 'acme' stands twice, first in line 3" in found[0]
+
+
+def test_lookback_of_zero_is_fine_with_a_start(tmp_path: Path) -> None:
+    """Lookback 0 turns re-reading off where a start says what is wanted: the workspace's, or each series' own."""
+    config_of(tmp_path, make_config_text(make_workspace(start="2026-10-01", lookback={"day": 0, "hour": 0})))
+    apps = [{"name": "ios", "id": "x", "start": "2026-10-01"}]
+    config_of(tmp_path, make_config_text(make_workspace(apps=apps, lookback={"day": 0})))
+    segments = [{"name": "vip", "id": "x", "start": "2026-10-01"}]
+    changes: dict[str, Any] = {"segments": segments, "scopes": ["app_segment"], "lookback": {"day": 0}}
+    config_of(tmp_path, make_config_text(make_workspace(**changes)))
+    config_of(tmp_path, make_config_text(make_workspace(units=["hour"], lookback={"day": 0})))
+
+
+def test_one_mistake_behind_an_alias_is_one_line(tmp_path: Path) -> None:
+    """A wrong value that two workspaces share through an alias is told once, where it is written."""
+    text = """
+lake: lake
+workspaces:
+  - {name: a, endpoint: 'https://x.example', api_key: '${A}', apps: &apps [{name: ios, id: 7}]}
+  - {name: b, endpoint: 'https://x.example', api_key: '${B}', apps: *apps}
+"""
+    assert mistakes_of(tmp_path, text) == [
+        "4: workspaces[0].apps[0].id: must be text, not the number 7: put it in quotes"
+    ]
+
+
+def test_yaml_types_that_nobody_meant(tmp_path: Path) -> None:
+    """`no` and numbers ask for quotes; dates and times stay the text they look like."""
+    text = """
+lake: lake
+workspaces:
+  - name: acme
+    endpoint: https://x.example
+    api_key: ${A}
+    apps: [{name: no, id: a}, {name: 10:30, id: 2026-10-01}, {name: c, id: 0o17}, {name: d, id: 0x1F}]
+"""
+    assert mistakes_of(tmp_path, text) == [
+        "7: workspaces[0].apps[0].name: must be text, not false, as YAML reads 'no': put it in quotes",
+        "7: workspaces[0].apps[3].id: must be text, not the number 0x1F: put it in quotes",
+    ]
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(12)
+)
+MERGED_LAUGHS = "a: &a {x: 1}\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} {{<<: [{', '.join([f'*{chr(97 + n)}'] * 9)}]}}\n" for n in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", "1: (file): is empty: write lake: and workspaces:"),
+        (b"# nothing\n", "1: (file): is empty"),
+        (b"---\n", "1: (file): is nothing: write a mapping"),
+        (b"- a\n", "1: (file): is a list: write a mapping"),
+        (b"lake: x\nname: \xe9\n", "2: (file): is not UTF-8 text: save the file as UTF-8"),
+        ("lake: x".encode("utf-16"), "1: (file): is not UTF-8 text"),
+        (b"lake: x\n\n\x00", "3: (file): holds the character U+0000"),
+        (b"lake: x\ndefaults:\n\tunits: [day]\n", "3: (file): is indented with a tab"),
+        (b"lake: x\nworkspaces: [{name: a\n", "2: (file): is not valid YAML"),
+        (b"lake: 'x\n", "1: (file): is not valid YAML"),
+        (b"a: 1\n--- \nb: 2\n", "2: (file): is a second YAML document"),
+        (b"a: &a [*a]\n", "1: (file): has an alias (*) that holds itself"),
+        (b"a: *b\n", "1: (file): has an alias (*) that has no anchor"),
+        (LAUGHS.encode(), "1: (file): expands through aliases (*) to more than 300000 values"),
+        (MERGED_LAUGHS.encode(), "1: (file): expands through aliases (*) to more than 300000 values"),
+        (b"[" * 100_000, "1: (file): is nested deeper than 32 levels"),
+        (b"#" * (4 * 2**20 + 1), "1: (file): is larger than 4194304 bytes"),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, bytes) else "",
+)
+def test_what_is_no_config_at_all(tmp_path: Path, raw: bytes, expected: str) -> None:
+    """A file that cannot be read as YAML is one mistake, at its line, quickly."""
+    found = mistakes_of(tmp_path, raw)
+    assert len(found) == 1
+    assert found[0].startswith(expected), found
+
+
+def test_flaws_of_the_yaml_come_with_the_others(tmp_path: Path) -> None:
+    """A key that stands twice, a tag and a key that is no word are told along with all the rest."""
+    text = make_config_text(qqq=1) + "lake: x\ndefaults: !!set {}\n? [a]\n: 1\n"
+    found = mistakes_of(tmp_path, text)
+    assert [line.partition(": ")[2].partition(":")[0] for line in found] == ["qqq", "lake", "defaults", "(file)"]
+    assert "stands twice, first in line 1: keep one" in found[1]

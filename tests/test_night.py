@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collector.model import Scope, SeriesKey, Unit
+from collector.simulator.faults import Fault, Faults
+from collector.simulator.options import HourFormat, Options
+from collector.simulator.options import Order as PointOrder
+from collector.simulator.serving import running
+from collector.simulator.simulation import Simulation
+from tests.builders import days
+from tests.night import Night, make_apps, make_document, make_segments, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EVENING = datetime(2026, 11, 23, 6, tzinfo=UTC)
+ZONES = {"newyork": "America/New_York", "tokyo": "Asia/Tokyo", "kolkata": "Asia/Kolkata", "utc": "UTC"}
+
+
+class World:
+    """A stand-in that is being served, and a night that talks to it."""
+
+    def __init__(self, folder: Path, *workspaces: dict[str, Any], **defaults: Any) -> None:
+        self.night = Night(folder, make_document("http://127.0.0.1:1", *workspaces, **defaults))
+        self.simulation = Simulation(self.night.settings().workspaces, now=EVENING)
+
+    @contextmanager
+    def served(self) -> Iterator[World]:
+        """Serve it until the block is left."""
+        with running(self.simulation) as url:
+            for workspace in self.night.document["workspaces"]:
+                workspace["endpoint"] = url
+            self.night.write()
+            yield self
+
+    def truth(self, now: datetime = EVENING, *names: str) -> set[tuple[object, ...]]:
+        """What the lake holds once it has converged: of the workspaces named, or of all."""
+        workspaces = [each for each in self.night.settings().workspaces if not names or each.name in names]
+        return set().union(*(truth(self.simulation, each, now) for each in workspaces))
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Four zones, four apps and five segments each, all scopes, both units, from before the clocks change."""
+    workspaces = [
+        {"name": name, "timezone": zone, "apps": make_apps(4), "segments": make_segments(5)}
+        for name, zone in ZONES.items()
+    ]
+    world = World(
+        tmp_path_factory.mktemp("four"), *workspaces, scopes=[str(scope) for scope in Scope], start="2026-10-20"
+    )
+    with world.served():
+        yield world
+
+
+def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: World) -> None:
+    """Row by row the truth; again at the same instant: no request, no byte; the next night: lookback and new ones."""
+    night = four.night
+    first = night.run(EVENING)
+    assert (first.exit_code, first.report["windows_failed"]) == (0, 0)
+    assert night.rows() == four.truth(EVENING)
+
+    before = night.bytes()
+    again = night.run(EVENING)
+    assert (again.exit_code, again.report["requests"], again.report["files_written"]) == (0, 0, 0)
+    assert night.bytes() == before
+
+    tomorrow = EVENING + timedelta(days=1)
+    four.simulation.now = tomorrow
+    planned = night.call("plan", "--json", "--as-of", tomorrow.isoformat()).report
+    series = 4 * (4 + 4 * 5 + 1 + 5)
+    assert planned["by_reason"]["gap"] == planned["by_reason"]["forced"] == 0
+    assert planned["requests"] == series * (1 + 4)  # 15 days; 336 + 24 hours
+    old = {row[:-1]: row[-1] for row in night.rows()}
+    second = night.run(tomorrow)
+    assert second.report["requests"] == planned["requests"]
+    new = {row[:-1]: row[-1] for row in night.rows()}
+    assert set(night.rows()) == four.truth(tomorrow)
+    changed = {key for key in old if new[key] != old[key]}
+    assert changed
+    assert second.report["rows_restated"] == len(changed)
+    assert second.report["rows_added"] == len(new) - len(old)
+    key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
+    told = night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
+    assert told == [(len(changed), len(changed))]
+    higher = night.query("SELECT count(*) FROM {sessions_app_segment_hourly} WHERE revision = 1")
+    assert higher == [(len({key for key in changed if key[1:3] == ("app_segment", "hour")}),)]
+
+
+def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
+    """A bad key stops its workspace, a dead segment fails alone, the sound one lands whole; the next run repairs."""
+    segments = make_segments(2)
+    world = World(
+        tmp_path,
+        {"name": "sound", "segments": segments},
+        {"name": "badkey", "segments": segments},
+        {"name": "deadsegment", "segments": [*segments, {"name": "gone", "id": "id-gone"}]},
+        start="2026-11-01",
+    )
+    dead = Options(dead=frozenset({"gone"}))
+    world.simulation = Simulation(world.night.settings().workspaces, dead, now=EVENING)
+    with world.served():
+        first = world.night.run(EVENING, environ={"KEY_BADKEY": "not-the-key"})
+    assert first.exit_code == 3
+    assert world.night.rows() >= world.truth(EVENING, "sound")
+    causes = {(one["workspace"], one["segment"], one["http_status"]) for one in first.report["failures"]}
+    assert ("badkey", None, 401) in causes or ("badkey", "segment0", 401) in causes
+    assert {cause for cause in causes if cause[0] != "badkey"} == {("deadsegment", "gone", 400)}
+    assert "401" in first.stderr
+    assert "deadsegment/ios/gone" in first.stderr
+    assert "not-the-key" not in first.stderr
+    logged = world.night.query(
+        "SELECT DISTINCT workspace, status, http_status FROM {collection_log} WHERE status <> 'ok'"
+    )
+    assert {("badkey", "failed", 401), ("deadsegment", "failed", 400)} <= set(logged)
+
+    world.simulation = Simulation(world.night.settings().workspaces, now=EVENING)
+    with world.served():
+        assert world.night.run(EVENING).exit_code == 0
+    assert world.night.rows() == world.truth()
+
+
+EVERY_FAULT = Faults(
+    rates={
+        Fault(name): 0.03
+        for name in (
+            "500", "503", "429", "reset", "cut", "truncated", "slow", "fractional", "negative", "text", "no-data",
+            "not-success", "queued", "html", "conflict", "off-bucket", "elsewhere", "outside", "repeated",
+        )
+    },
+    first_attempts=1,
+    retry_after_seconds=0,
+    slow_seconds=0.05,
+)  # fmt: skip
+
+
+def test_the_lake_is_right_with_every_fault_at_once(tmp_path: Path) -> None:
+    """With every fault of the stand-in on, half of the first attempts fail, and the lake still equals the truth."""
+    members = {"apps": make_apps(3), "segments": make_segments(3)}
+    world = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
+    world.simulation.faults = EVERY_FAULT
+    with world.served():
+        result = world.night.run(EVENING)
+    assert (result.exit_code, result.report["failures"]) == (0, [])
+    assert result.report["attempts"] > 1.3 * result.report["requests"]
+    assert world.night.rows() == world.truth()
+
+
+@pytest.mark.parametrize("hours", HourFormat)
+def test_every_way_to_write_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
+    """Whatever suffix the API gives an hour, each point lands in its own hour; unordered, with unknown fields."""
+    naive = "workspace" if hours is HourFormat.NAIVE_LOCAL else "utc"
+    world = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
+    options = Options(hour_format=hours, order=PointOrder.SHUFFLED, extra_fields=True)
+    world.simulation = Simulation(world.night.settings().workspaces, options, now=EVENING)
+    with world.served():
+        assert world.night.run(EVENING).exit_code == 0
+    assert world.night.rows() == world.truth()
+
+
+def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path) -> None:
+    """A bucket that the API leaves out has no row, is asked for no more, and a landed one that it leaves out stays."""
+    world = World(tmp_path, {"name": "acme"}, units=["day"])
+    key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
+    first, second = days("2026-11-15", "2026-11-16").first, days("2026-11-16", "2026-11-16").first
+    world.simulation.withhold("acme", key, [first])
+    with world.served():
+        world.night.run(EVENING)
+        landed = world.night.rows()
+        assert landed == world.truth()
+        assert len(landed) == 13
+        world.simulation.withhold("acme", key, [second])
+        again = world.night.run(EVENING + timedelta(hours=7))
+    assert (again.exit_code, again.report["requests"]) == (0, 1)
+    assert {row[-2] for row in world.night.rows()} >= {row[-2] for row in landed}
+
+
+def test_a_bounded_run_takes_the_newest_and_the_next_goes_on(tmp_path: Path) -> None:
+    """--max-requests sends so many, newest first, exits 3 and names what it left; the next run asks for just that."""
+    world = World(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
+    with world.served():
+        first = world.night.run(EVENING, "--max-requests", "3")
+        assert (first.exit_code, first.report["requests"], first.report["windows_skipped"]) == (3, 3, 5)
+        assert "max-requests" in first.stderr
+        newest = world.night.query("SELECT count(*), max(date) FROM {sessions_app_daily}")
+        assert newest == [(300, date(2026, 11, 22))]
+        assert world.night.query("SELECT count(*) FROM {collection_log} WHERE status = 'skipped'") == [(2,)]
+        second = world.night.run(EVENING)
+    assert (second.exit_code, second.report["requests"]) == (0, 5)
+    assert world.night.rows() == world.truth()
+
+
+def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
+    """--from and --to read that span alone, and a count that changed is restated once."""
+    world = World(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
+    key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
+    with world.served():
+        world.night.run(EVENING)
+        bucket = days("2026-10-05", "2026-10-05").first
+        world.simulation.restate("acme", key, {bucket: 7})
+        assert world.night.run(EVENING).report["requests"] == 0
+        forced = world.night.run(EVENING, "--from", "2026-10-05", "--to", "2026-10-06")
+    assert (forced.report["requests"], forced.report["rows_restated"], forced.report["rows_unchanged"]) == (1, 1, 1)
+    told = world.night.query("SELECT date, new_sessions, revision FROM {restatements}")
+    assert told == [(date(2026, 10, 5), 7, 1)]
+    logged = world.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
+    assert logged == [("new", 53, 53), ("forced", 2, 2)]
+
+
+def test_a_renamed_app_keeps_its_rows(tmp_path: Path) -> None:
+    """A new name for the same id asks for nothing again; rows written later bear it."""
+    world = World(tmp_path, {"name": "acme"}, units=["day"])
+    with world.served():
+        world.night.run(EVENING)
+        world.night.document["workspaces"][0]["apps"][0]["name"] = "iphone"
+        world.night.write()
+        assert world.night.run(EVENING).report["requests"] == 0
+        world.simulation.now = EVENING + timedelta(days=1)
+        world.night.run(EVENING + timedelta(days=1))
+    newest = world.night.query("SELECT app FROM {sessions_app_daily} ORDER BY date DESC LIMIT 1")
+    assert newest == [("iphone",)]
+
+
+def test_a_changed_time_zone_is_refused(tmp_path: Path) -> None:
+    """The lake remembers the zone its days were cut in: under another one nothing is fetched, and exit is 2."""
+    world = World(tmp_path, {"name": "acme"}, units=["day"])
+    with world.served():
+        world.night.run(EVENING)
+        before = world.night.bytes()
+        world.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
+        world.night.write()
+        refused = world.night.run(EVENING)
+        planned = world.night.call("plan", "--json")
+    assert (refused.exit_code, planned.exit_code) == (2, 2)
+    assert "timezone: UTC" in refused.stderr
+    assert world.night.bytes() == before
+
+
+def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
+    """A data file that is gone voids the coverage of its partition, and no other's."""
+    world = World(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
+    with world.served():
+        world.night.run(EVENING)
+        (world.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet").unlink()
+        again = world.night.run(EVENING)
+    assert (again.exit_code, again.report["rows_added"]) == (0, 31)
+    assert world.night.rows() == world.truth()
+
+
+def test_options_that_name_nothing_are_refused(tmp_path: Path) -> None:
+    """An unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, told why."""
+    night = World(tmp_path, {"name": "acme"}).night
+    for arguments, said in (
+        (["--workspace", "acne"], "did you mean acme?"),
+        (["--app", "iso"], "did you mean ios?"),
+        (["--from", "2026-11-02", "--to", "2026-11-01"], "later"),
+        (["--as-of", "2026-11-02T03:00:00"], "offset"),
+        (["--deadline", "soon"], "06:30"),
+    ):
+        result = night.call("run", *arguments)
+        assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
