@@ -8,77 +8,21 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import collector
-from collector.arguments import DateType, DeadlineType, InstantType, named
+from collector.arguments import DeadlineType, named
+from collector.options import DEFAULT_CONFIG, GLOBAL, CollectorCommand, CollectorGroup, narrowing_options, setting
 from collector.simulator.command import simulate_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from collector.config.settings import Config, Workspace
     from collector.plan import Narrowing
 
-    Command = TypeVar("Command", bound=Callable[..., Any])
 
-DEFAULT_CONFIG = "config/collector.yaml"
-
-_GLOBAL = (
-    click.Option(
-        ["-c", "--config"],
-        metavar="FILE",
-        envvar="COLLECTOR_CONFIG",
-        show_envvar=True,
-        help=f"The config file.  [default: {DEFAULT_CONFIG}]",
-    ),
-    click.Option(["-v", "--verbose"], count=True, help="Say more: -v each step, -vv each request."),
-    click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but warnings and failures."),
-    click.Option(["--log-format"], type=click.Choice(["text", "json"]), help="How log lines look.  [default: text]"),
-)
-
-
-class _Command(click.Command):
-    """A command that takes the global options behind its name too, where people also write them."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params += _GLOBAL
-
-    def invoke(self, ctx: click.Context) -> Any:
-        for option in _GLOBAL:
-            value = ctx.params.pop(str(option.name))
-            if value and ctx.get_parameter_source(str(option.name)) is not click.core.ParameterSource.ENVIRONMENT:
-                ctx.find_root().params[str(option.name)] = value
-        return super().invoke(ctx)
-
-
-class _Group(click.Group):
-    """Turns what users can mend into a line a mistake and an exit code; anything else is a bug and shows its trace."""
-
-    command_class = _Command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from collector.config.mistake import ConfigError
-        from collector.lake.errors import LakeError, LakeRefused
-
-        try:
-            return super().invoke(ctx)
-        except ConfigError as error:
-            for mistake in error.mistakes:
-                click.echo(str(mistake), err=True)
-            ctx.exit(2)
-        except LakeRefused as error:
-            click.echo(f"collector: {error}", err=True)
-            ctx.exit(2)
-        except LakeError as error:
-            click.echo(f"collector: {error}", err=True)
-            ctx.exit(5)
-
-
-@click.group(cls=_Group, params=list(_GLOBAL), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CollectorGroup, params=list(GLOBAL), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(collector.__version__, "--version", prog_name="collector")
 def cli(**_: Any) -> None:
     """Collect Braze session analytics of many apps and segments into a data lake of partitioned Parquet.
@@ -99,24 +43,8 @@ def cli(**_: Any) -> None:
     """
 
 
-_AS_OF = click.option("--as-of", type=InstantType(), help="Take this instant for now.  [default: now]")
-
-
-def _narrowing(command: Command) -> Command:
-    for option in (
-        click.option("--max-requests", type=click.IntRange(min=0), help="So many windows at most, newest first."),
-        click.option("--to", "last", type=DateType(), help="Read again up to this local date, included."),
-        click.option("--from", "first", type=DateType(), help="Read again from this local date on, covered or not."),
-        click.option("--app", "apps", multiple=True, metavar="NAME", help="This app alone (repeatable)."),
-        click.option("--workspace", "workspaces", multiple=True, metavar="NAME", help="This one alone (repeatable)."),
-        _AS_OF,
-    ):
-        command = option(command)
-    return command
-
-
 @cli.command()
-@_narrowing
+@narrowing_options
 @click.option("--deadline", type=DeadlineType(), help="End by then, what has come landed: 06:30, 45m or 2h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.pass_context
@@ -141,7 +69,7 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
     config, narrowing = _narrow(_load(ctx, secrets=True), asked)
     now = datetime.now(UTC)
     order = Order(root.new_run_id(now), asked["as_of"] or now, narrowing, max_requests)
-    quiet = bool(_setting(ctx, "quiet"))
+    quiet = bool(setting(ctx, "quiet"))
     watching = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
     summary = root.collect(config, order, watching, deadline)
     if as_json:
@@ -151,7 +79,7 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
 
 
 @cli.command()
-@_narrowing
+@narrowing_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
 @click.pass_context
 def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **asked: Any) -> None:
@@ -211,22 +139,20 @@ def _workspaces(ctx: click.Context) -> tuple[Workspace, ...]:
 
 
 _simulate = simulate_command(_workspaces)
-cli.add_command(_simulate)
-
-
-def _setting(ctx: click.Context, name: str) -> Any:
-    return ctx.find_root().params.get(name)
+cli.add_command(
+    CollectorCommand(_simulate.name, callback=_simulate.callback, params=_simulate.params, help=_simulate.help)
+)
 
 
 def _load(ctx: click.Context, *, secrets: bool) -> Config:
     from collector.config.load import load
     from collector.show.logs import configure
 
-    config = load(Path(_setting(ctx, "config") or DEFAULT_CONFIG), os.environ, secrets=secrets)
-    levels = [logging.WARNING] if _setting(ctx, "quiet") else [logging.INFO, logging.INFO, logging.DEBUG]
-    level = levels[min(_setting(ctx, "verbose") or 0, len(levels) - 1)]
+    config = load(Path(setting(ctx, "config") or DEFAULT_CONFIG), os.environ, secrets=secrets)
+    levels = [logging.WARNING] if setting(ctx, "quiet") else [logging.INFO, logging.INFO, logging.DEBUG]
+    level = levels[min(setting(ctx, "verbose") or 0, len(levels) - 1)]
     keys = [workspace.api_key for workspace in config.workspaces if workspace.api_key is not None]
-    configure(level, _setting(ctx, "log_format") or "text", keys, sys.stderr)
+    configure(level, setting(ctx, "log_format") or "text", keys, sys.stderr)
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
     return config

@@ -6,6 +6,7 @@ Never here: what a status means, retries, pacing. Redirects are not followed, si
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
@@ -178,7 +179,7 @@ def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 class FakeTransport:

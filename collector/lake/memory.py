@@ -36,7 +36,7 @@ def check(store: Store, workspace: str, timezone: str) -> bool:
         raise LakeRefused(
             f"workspace {workspace}: its days in the lake are cut in {said['timezone']}, the config says {timezone}: "
             f"its rows would mean something else. Put `timezone: {said['timezone']}` back; or collect anew, under "
-            f"another workspace name or into another lake; or remove every workspace={workspace} folder of the lake and "
+            f"another workspace name or into another lake; or remove each workspace={workspace} folder of the lake and "
             f"{paths.own(workspace)}, and run with a `start`"
         )
     return True

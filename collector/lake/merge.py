@@ -39,7 +39,7 @@ def merge(existing: pa.Table, incoming: pa.Table, ids: Sequence[str]) -> Merged:
     """
     if not existing.num_rows:
         return Merged(_sorted(incoming, ids), _restate(incoming.slice(0, 0), existing), incoming.num_rows, 0)
-    existing_keys, incoming_keys = _keys(existing, incoming, ids)
+    existing_keys, incoming_keys = _keys_of([existing, incoming], ids)
     places = pc.index_in(incoming_keys, value_set=existing_keys)
     known = pc.is_valid(places)
     old = existing.take(places.filter(known))
@@ -68,13 +68,6 @@ def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
 def _sorted(rows: pa.Table, ids: Sequence[str]) -> pa.Table:
     (keys,) = _keys_of([rows], ids)
     return rows.take(pc.sort_indices(keys))
-
-
-def _keys(existing: pa.Table, incoming: pa.Table, ids: Sequence[str]) -> tuple[pa.Array, pa.Array]:
-    if not existing.num_rows:
-        return Merged(_sorted(incoming, ids), _restate(incoming.slice(0, 0), existing), incoming.num_rows, 0)
-    existing_keys, incoming_keys = _keys_of([existing, incoming], ids)
-    return existing_keys, incoming_keys
 
 
 def _keys_of(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:

@@ -17,11 +17,11 @@ MOST_NAMES = 5
 
 _BY_STATUS: Mapping[int, str] = {
     400: (
-        "an id is unknown there, or its segment has no analytics tracking: `collector doctor` tells which; take it "
+        "an id is unknown there, or its segment has no analytics tracking; mend it, or take it "
         "out of the config, or give it an `end`"
     ),
-    401: "the key was refused: set the right one, and check that `endpoint` is its instance (`collector doctor`)",
-    403: "the key lacks a permission: give it sessions.data_series (`collector doctor` tries it)",
+    401: "the key was refused: set the right one, and check that `endpoint` is its instance",
+    403: "the key lacks a permission: give it sessions.data_series",
     404: "nothing is served at `endpoint`: compare it with the instance in the dashboard's address",
     429: "others use the same pool: lower `rate_limit.per_hour`, raise `reserve`, or run at a quieter hour",
 }
@@ -31,7 +31,7 @@ _BY_SKIP: Mapping[str, str] = {
     "max-requests": "--max-requests left the rest for later runs: run again, or raise it",
 }
 
-_SERVER = "the server or the network failed: if the next run meets it too, try `collector doctor`"
+_SERVER = "the server or the network failed: if the next run meets it too, look at the `endpoint` and at Braze's status"
 _BUSY = "another run was at work: let it end; if this comes back, look for a scheduler that starts two"
 _LAKE = "mend what is wrong with the lake and run again: answers that had not landed wait in its journal"
 

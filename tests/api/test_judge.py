@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.api.client import Api
+from collector.api.errors import (
+    ApiError,
+    AskAgainError,
+    GiveUpSeriesError,
+    PoolEmptyError,
+    StopWorkspaceError,
+)
+from collector.api.judge import judge
+from collector.api.redact import LONGEST, Redactor
+from collector.api.transport import FakeTransport, Response
+from collector.clock import SystemClock
+from collector.config.settings import Secret
+from collector.model import Unit
+from tests.api.test_request import KEY, make_window, make_workspace
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, None),
+        (201, None),
+        (202, AskAgainError),
+        (301, StopWorkspaceError),
+        (304, StopWorkspaceError),
+        (400, GiveUpSeriesError),
+        (401, StopWorkspaceError),
+        (403, StopWorkspaceError),
+        (404, StopWorkspaceError),
+        (405, StopWorkspaceError),
+        (407, StopWorkspaceError),
+        (408, AskAgainError),
+        (422, GiveUpSeriesError),
+        (425, AskAgainError),
+        (429, PoolEmptyError),
+        (500, AskAgainError),
+        (504, AskAgainError),
+        (599, AskAgainError),
+        (999, AskAgainError),
+    ],
+)
+def test_what_each_status_means(status: int, kind: type[ApiError] | None) -> None:
+    """Each status says what to do next, and each refusal names it."""
+    refusal = judge(status, {}, b'{"message":"because"}')
+    assert type(refusal) is (kind or type(None))
+    assert refusal is None or f"HTTP {status}: " in str(refusal)
+
+
+def test_a_redirect_names_the_host_alone() -> None:
+    """Where a redirect led is told without path and query, which may hold the key."""
+    for location in ("https://evil.test/x?api_key=secret", "//evil.test/secret", "http://[evil/secret"):
+        text = str(judge(302, {"location": location}, b""))
+        assert "evil" in text or "none" in text
+        assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"<html><h1>503</h1>", "HTML"),
+        (b'{"message":"m","errors":["e"]}', "m; ['e']"),
+        (b'"just text"', "just text"),
+        (b"plain \xff", "plain"),
+    ],
+)
+def test_the_server_s_words_are_quoted(body: bytes, expected: str) -> None:
+    """What the server said stands in the error, whatever its form."""
+    assert expected in str(judge(500, {}, body))
+
+
+keys = st.text(st.characters(min_codepoint=33, codec="utf-8"), min_size=8, max_size=60)
+
+
+@given(
+    keys, st.sampled_from([str, quote, quote_plus, lambda key: quote(key, safe=""), json.dumps]), st.text(max_size=400)
+)
+def test_no_form_of_the_key_survives(key: str, form: object, around: str) -> None:
+    """The key is taken out in each form in which a server may give it back, even where the text is cut short."""
+    assert callable(form)
+    cleaned = Redactor(Secret(key)).clean(f"{around}{form(key)}{around}")
+    assert key not in cleaned or key in "***"
+    assert len(cleaned) <= LONGEST
+    assert cleaned.isprintable() or not any(ord(char) < 32 for char in cleaned)
+
+
+def test_an_error_of_the_api_is_one_clean_line() -> None:
+    """What `ask` raises bears status and headers, and is one short line without the key."""
+
+    def handler(_: object) -> Response:
+        body = json.dumps({"message": f"Invalid API key: {KEY}\n\x1b[31m" + "x" * 5000}).encode()
+        return Response(401, {"x-ratelimit-remaining": "", "x-ratelimit-limit": "250000"}, body)
+
+    api = Api(make_workspace(), FakeTransport(handler), SystemClock())
+    with pytest.raises(StopWorkspaceError) as caught:
+        asyncio.run(api.ask(make_window(Unit.DAY, 20000, 1)))
+    text = str(caught.value)
+    assert "Invalid API key: ***" in text
+    assert KEY not in text
+    assert "\n" not in text
+    assert "\x1b" not in text
+    assert len(text) <= 300
+    assert (caught.value.http_status, caught.value.headers.limit) == (401, 250000)
+    assert caught.value.lean().__traceback__ is None

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from collector.api.client import Api
+from collector.api.errors import AskAgainError, StopWorkspaceError
+from collector.api.request import Request, build
+from collector.api.transport import AiohttpTransport, Response
+from collector.clock import SystemClock
+from collector.config.settings import Auth
+from collector.model import Unit
+from tests.api.test_request import KEY, make_window, make_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server on this machine; gives its address."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "localhost" if tls else "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    address = runner.addresses[0]
+    try:
+        yield f"{'https://localhost' if tls else 'http://127.0.0.1'}:{address[1]}"
+    finally:
+        await runner.cleanup()
+
+
+def get(answer: Answer, timeout: float = 5.0, largest: int = 100_000) -> Response:
+    """One request to such a server."""
+
+    async def main() -> Response:
+        async with serving(answer) as endpoint, AiohttpTransport(largest) as transport:
+            return await transport.get(Request(URL(f"{endpoint}/x?api_key={KEY}", encoded=True), {}, timeout))
+
+    return asyncio.run(main())
+
+
+def failure(answer: Answer, **limits: float) -> str:
+    """The error's text, which must not hold the key, nor its causes."""
+    with pytest.raises(AskAgainError) as caught:
+        get(answer, **limits)  # type: ignore[arg-type]
+    assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}{caught.value.__cause__}"
+    return str(caught.value)
+
+
+async def sound(_: web.Request) -> web.Response:
+    return web.Response(body=b"x" * 5000, headers={"X-RateLimit-Remaining": "5"})
+
+
+def test_a_reply_comes_whole() -> None:
+    """Status, headers in any case and the whole body come back."""
+    response = get(sound)
+    assert (response.status, response.headers.get("x-ratelimit-remaining"), len(response.body)) == (200, "5", 5000)
+
+
+def test_a_compressed_reply_comes_decompressed() -> None:
+    """Compression is asked for and undone, also where the body comes in many pieces."""
+    body = bytes(range(256)) * 300
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert "gzip" in request.headers["Accept-Encoding"]
+        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        packed = gzip.compress(body)
+        for start in range(0, len(packed), 100):
+            await response.write(packed[start : start + 100])
+            await asyncio.sleep(0)
+        return response
+
+    assert get(answer).body == body
+
+
+def test_what_was_built_is_what_arrives() -> None:
+    """The URL goes out byte for byte as built: the `+` of an offset and odd ids stay encoded."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.raw_path)
+        return web.Response()
+
+    async def main() -> None:
+        async with serving(answer) as endpoint, AiohttpTransport() as transport:
+            window = make_window(Unit.DAY, 20000, 1, "a/b&c=d %2B+é", "..")
+            request = build(make_workspace(endpoint=endpoint, auth=Auth.QUERY), window)
+            await transport.get(request)
+            assert seen == [request.url.raw_path_qs]
+
+    asyncio.run(main())
+    assert "app_id=a%2Fb%26c%3Dd%20%252B%2B%C3%A9&segment_id=.." in seen[0]
+
+
+@pytest.mark.parametrize("auth", Auth)
+def test_a_redirect_is_refused_and_never_carries_the_key(auth: Auth) -> None:
+    """A redirect to another host stops the workspace; that host is never asked."""
+    strangers: list[str] = []
+
+    async def stranger(request: web.Request) -> web.Response:
+        strangers.append(request.raw_path)
+        return web.Response()
+
+    async def main() -> str:
+        async with serving(stranger) as elsewhere, AiohttpTransport() as transport:
+
+            async def redirect(request: web.Request) -> web.Response:
+                raise web.HTTPTemporaryRedirect(f"{elsewhere}{request.raw_path}")
+
+            async with serving(redirect) as endpoint:
+                api = Api(make_workspace(endpoint=endpoint, auth=auth), transport, SystemClock())
+                with pytest.raises(StopWorkspaceError) as caught:
+                    await api.ask(make_window(Unit.DAY, 20000, 1))
+        return str(caught.value)
+
+    text = asyncio.run(main())
+    assert "redirected to 127.0.0.1, and not followed" in text
+    assert KEY not in text
+    assert strangers == []
+
+
+def test_a_gzip_bomb_stops_at_the_limit() -> None:
+    """A small body that unpacks to a huge one is not unpacked beyond the limit."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(bytes(200_000_000), 1), headers={"Content-Encoding": "gzip"})
+
+    assert "over 100,000 bytes" in failure(answer)
+
+
+def test_an_endless_body_stops_at_the_limit() -> None:
+    """A body without end is read up to the limit."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(bytes(10_000))
+
+    assert "over 100,000 bytes" in failure(answer)
+
+
+def test_a_slow_drip_stops_at_the_timeout() -> None:
+    """A body that comes byte by byte ends with the time for the whole request."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.005)
+
+    assert failure(answer, timeout=0.1) == "no whole reply from 127.0.0.1 within 0.1 s"
+
+
+def test_a_server_that_says_nothing_stops_at_the_timeout() -> None:
+    """A reply that never begins ends with the time for the whole request."""
+
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    assert "within 0.05 s" in failure(answer, timeout=0.05)
+
+
+@pytest.mark.parametrize("after", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"])
+def test_a_reset_is_an_error_and_the_request_is_sent_once(after: bytes) -> None:
+    """A connection closed before or within its reply is an error, and nothing is sent again behind our back."""
+    count = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        while await reader.readuntil(b"\r\n\r\n"):
+            count += 1
+            if count > 1:
+                writer.write(after)
+                writer.close()
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def main() -> str:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, AiohttpTransport() as transport:
+            request = Request(URL(f"http://127.0.0.1:{port}/"), {})
+            assert (await transport.get(request)).body == b"ok"
+            with pytest.raises(AskAgainError) as caught:
+                await transport.get(request)  # on the connection that was kept
+        return str(caught.value)
+
+    text = asyncio.run(main())
+    assert "closed the connection before its reply" in text or "broke off" in text
+    assert count == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", "can't be decompressed"),
+    ],
+)
+def test_what_is_no_http_is_an_error(reply: bytes, expected: str) -> None:
+    """A peer that speaks something else, or a body that is not what it says, is an error with its name."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        writer.close()
+
+    async def main() -> str:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, AiohttpTransport() as transport:
+            with pytest.raises(AskAgainError) as caught:
+                await transport.get(Request(URL(f"http://127.0.0.1:{port}/"), {}))
+        return str(caught.value)
+
+    assert expected in asyncio.run(main())
+
+
+def ask_in_vain(url: str, largest: int = 1000) -> str:
+    async def main() -> str:
+        async with AiohttpTransport(largest) as transport:
+            with pytest.raises(AskAgainError) as caught:
+                await transport.get(Request(URL(url, encoded=True), {}, 5))
+        return str(caught.value)
+
+    return asyncio.run(main())
+
+
+def test_who_is_not_there_is_named() -> None:
+    """A port that nobody listens on, and a name that does not exist, are told apart."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert ask_in_vain(f"http://127.0.0.1:{port}/?api_key=x") == "no connection to 127.0.0.1: Connection refused"
+    assert "was not resolved" in ask_in_vain("http://nowhere.invalid/")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A company's own authority, in short: a certificate for this machine that signs itself."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return key, cert
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made by openssl")
+def test_tls_is_verified_and_an_own_authority_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate of an unknown authority is refused by name; with SSL_CERT_FILE naming that one it is taken."""
+    key, cert = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+
+    async def main() -> int:
+        async with serving(sound, tls) as endpoint, AiohttpTransport() as transport:
+            return (await transport.get(Request(URL(f"{endpoint}/"), {}))).status
+
+    with pytest.raises(AskAgainError, match="certificate of localhost is not trusted: self-signed certificate"):
+        asyncio.run(main())
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    assert asyncio.run(main()) == 200
+
+
+def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests go through the environment's proxy, except to hosts that it excludes."""
+    seen: list[str] = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        seen.append(request.headers["Host"])
+        return web.Response(text="from the proxy")
+
+    async def main() -> tuple[bytes, bytes]:
+        async with serving(proxy) as proxied, serving(sound) as endpoint, AiohttpTransport() as transport:
+            monkeypatch.setenv("http_proxy", proxied)
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            through = await transport.get(Request(URL("http://rest.test/"), {}))
+            past = await transport.get(Request(URL(endpoint), {}))
+            return through.body, past.body
+
+    through, past = asyncio.run(main())
+    assert (through, len(past), seen) == (b"from the proxy", 5000, ["rest.test"])
+
+
+def test_a_proxy_of_another_kind_is_told_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A SOCKS proxy can't be used, and a warning says so once."""
+
+    async def main() -> int:
+        async with serving(sound) as endpoint, AiohttpTransport() as transport:
+            monkeypatch.setenv("http_proxy", "socks5://user:secret@proxy.test:1080")
+            monkeypatch.setenv("no_proxy", "")
+            await transport.get(Request(URL(endpoint), {}))
+            return (await transport.get(Request(URL(endpoint), {}))).status
+
+    assert asyncio.run(main()) == 200
+    assert len(caplog.records) == 1
+    assert "secret" not in caplog.text
+
+
+def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that does not answer is told apart from the server."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    assert "no connection to the proxy for rest.test" in ask_in_vain("http://rest.test/")

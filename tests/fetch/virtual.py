@@ -1,0 +1,236 @@
+"""Time that passes only when everybody waits, and a server that lives in it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from collector.api.client import Api
+from collector.api.request import Request
+from collector.api.transport import FakeTransport, Response
+from collector.config.settings import RateLimit, Retry, Secret, Workspace
+from collector.fetch.lane import Lane
+from collector.fetch.stop import Stop
+from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
+
+if TYPE_CHECKING:
+    from collector.outcome import Outcome
+
+T = TypeVar("T")
+START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+KEY = "75480f9a-4db8-4057-8b7e-4d59bfd73709"
+
+
+class _Selector(selectors.SelectSelector):
+    """Skips each wait, and remembers how long it would have been."""
+
+    passed = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise AssertionError("everybody waits, and nobody for a time: a deadlock")
+        self.passed += max(0.0, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.passed
+
+
+class VirtualClock:
+    """`Clock` over the virtual loop."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._start = start
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class FreePacer:
+    """Lets all through, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def acquire(self) -> None:
+        self.count += 1
+
+
+class EvenPacer:
+    """One request each `1 / per_second` seconds of virtual time."""
+
+    def __init__(self, per_second: float) -> None:
+        self._gap = 1 / per_second
+        self._next = 0.0
+
+    async def acquire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._next = max(self._next, now)
+        wait, self._next = self._next - now, self._next + self._gap
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run it in virtual time; nothing may be left running at its end."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+
+        async def alone() -> T:
+            result = await main()
+            assert asyncio.all_tasks() == {asyncio.current_task()}, "orphan tasks"
+            return result
+
+        return runner.run(alone())
+
+
+def make_workspace(name: str = "acme", **changes: Any) -> Workspace:
+    """A workspace whose pool and pace hold nobody back."""
+    settings: dict[str, Any] = {
+        "rate_limit": RateLimit(per_hour=1_000_000, reserve=0.2, per_second=1000),
+        "retry": Retry(attempts=4, base_seconds=0.5, max_seconds=60),
+        "concurrency": 8,
+    }
+    return Workspace(name, "https://rest.test", ZoneInfo("UTC"), Secret(KEY), **(settings | changes))
+
+
+def make_windows(count: int, series: int = 5, name: str = "acme") -> list[Window]:
+    """Windows of ten hours, newest first, all series of a span together."""
+    keys = [SeriesKey(Scope.APP, Unit.HOUR, f"app-{number}", None) for number in range(series)]
+    return [
+        Window(Series(name, keys[number % series], f"app{number % series}"), _span(number // series), Reason.NEW)
+        for number in range(count)
+    ]
+
+
+def _span(age: int) -> Span:
+    first = 498_000 - age * 10
+    return Span(first, first + 10)
+
+
+def body_for(request: Request) -> bytes:
+    """The right answer to a request: each hour's count is its number modulo a thousand."""
+    query = request.url.query
+    last = int(datetime.fromisoformat(query["ending_at"]).timestamp()) // 3600
+    hours = range(last - int(query["length"]) + 1, last + 1)
+    points = [{"time": datetime.fromtimestamp(hour * 3600, UTC).isoformat(), "sessions": hour % 1000} for hour in hours]
+    return orjson.dumps({"message": "success", "data": points})
+
+
+Fault = Callable[[Request, int], Response | None]
+
+
+@dataclass
+class Braze:
+    """A server with a pool that refills on the hour and is spent by others too; `fault` may answer in its place."""
+
+    limit: int = 1_000_000
+    latency: float = 0.05
+    others_per_second: float = 0.0
+    headers: bool = True
+    fault: Fault | None = None
+    rng: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - chance, no secrets
+    requests: list[tuple[float, str]] = field(default_factory=list)
+    lowest: int = 10**9
+    refused: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    _hour: int = -1
+    _own: int = 0
+
+    async def __call__(self, request: Request) -> Response:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.latency * self.rng.uniform(0.25, 0.75))
+            response = self._answer(request)
+            await asyncio.sleep(self.latency * self.rng.uniform(0.25, 0.75))
+        finally:
+            self.in_flight -= 1
+        return response
+
+    def remaining(self) -> int:
+        hour, within = divmod(asyncio.get_running_loop().time(), 3600)
+        if hour != self._hour:
+            self._hour, self._own = int(hour), 0
+        return self.limit - self._own - int(within * self.others_per_second)
+
+    def spend(self, count: int) -> None:
+        """Others spend so many at once."""
+        self.remaining()
+        self._own += count
+
+    def _answer(self, request: Request) -> Response:
+        now = asyncio.get_running_loop().time()
+        self.requests.append((now, request.url.query.get("app_id", "")))
+        left = self.remaining() - 1
+        told = {
+            "x-ratelimit-limit": str(self.limit),
+            "x-ratelimit-remaining": str(max(0, left)),
+            "x-ratelimit-reset": str(int(START.timestamp()) + 3600 * (self._hour + 1)),
+        }
+        headers = told if self.headers else {}
+        if left < 0:
+            self.refused += 1
+            return Response(429, headers, b'{"message":"rate limited"}')
+        self._own += 1
+        self.lowest = min(self.lowest, left)
+        faulty = self.fault(request, len(self.requests)) if self.fault else None
+        return faulty or Response(200, headers, body_for(request))
+
+
+@dataclass
+class Night:
+    """One lane and all that it needs."""
+
+    server: Callable[[Request], Awaitable[Response]]
+    workspace: Workspace = field(default_factory=make_workspace)
+    stop: Stop = field(default_factory=lambda: Stop(grace_seconds=5))
+    pacer: FreePacer | EvenPacer = field(default_factory=FreePacer)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        api = Api(self.workspace, FakeTransport(self.server), self.clock)
+        self.lane = Lane(self.workspace, api, self.pacer, self.clock, random.Random(3), self.stop)  # noqa: S311
+
+    async def collect(self, windows: list[Window]) -> list[Outcome]:
+        async def record(outcome: Outcome) -> None:
+            self.outcomes.append(outcome)
+
+        await self.lane.collect(windows, record)
+        assert sorted(map(id, windows)) == sorted(id(outcome.window) for outcome in self.outcomes)
+        progress = self.lane.progress
+        assert (progress.planned, progress.in_flight) == (len(windows), 0)
+        assert progress.done + progress.failed + progress.skipped == len(windows)
+        return self.outcomes
+
+
+def collect(server: Callable[[Request], Awaitable[Response]], windows: list[Window], **parts: Any) -> list[Outcome]:
+    """All outcomes of a lane in virtual time."""
+
+    async def main() -> list[Outcome]:
+        return await Night(server, **parts).collect(windows)
+
+    return run(main)
