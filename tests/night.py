@@ -41,6 +41,7 @@ class Night:
     """A folder with a config and its lake."""
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.document = folder, document
         self.lake = folder / "lake"
         self.config = folder / "collector.yaml"
