@@ -1,12 +1,12 @@
 """The endpoint as a question: a window in, points out, or an error whose class says what to do.
 
-One `Api` a workspace. It sends each request once: pacing, pool and retries are the lane's.
+One `Api` a workspace. It sends each request once: pacing, pool and retries are the lane's. What is made anew for every
+request, here and in the modules it uses, is a named tuple: immutable, and made in a third of a dataclass's time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from collector.api.decode import Decoder, Points
 from collector.api.errors import ApiError
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collector.model import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer: points of the window, and what its headers told."""
 
     points: Points
@@ -64,4 +63,4 @@ class Api:
 
     def _points(self, body: bytes, window: Window) -> Points:
         points = self._decoder.decode(body, window)
-        return points if points.warning is None else replace(points, warning=self._redactor.clean(points.warning))
+        return points if points.warning is None else points._replace(warning=self._redactor.clean(points.warning))

@@ -10,8 +10,7 @@ first gives up on any doubt, so only the second needs to know what is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -29,8 +28,7 @@ _MOST_SESSIONS = 2**63 - 1
 _MOST_KNOWN_TIMES = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(NamedTuple):
     """What an answer holds of its window: buckets ascending, each once; `sessions` runs in parallel.
 
     `warning` is what the server put into `errors` beside its success, as it came.

@@ -6,11 +6,10 @@ absurd. Nothing here raises, whatever comes: a 401 bears the rate headers as emp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +21,7 @@ _MOST_DIGITS = 12
 _LONGEST_DATE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyHeaders:
+class ReplyHeaders(NamedTuple):
     """`limit`, `remaining`: requests in the pool. `reset`, `date`: instants in UTC. `retry_after`: seconds from now."""
 
     limit: int | None = None

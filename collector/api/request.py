@@ -5,10 +5,9 @@ In: a workspace's endpoint, key and zone, and a window of one of its series. Out
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from yarl import URL
@@ -26,13 +25,16 @@ PATH = "/sessions/data_series"
 USER_AGENT = f"braze-session-collector/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A GET. `url` and `headers` may hold the key, so neither shows in repr. `timeout_seconds` is for the whole."""
+class Request(NamedTuple):
+    """A GET. `timeout_seconds` is for the whole."""
 
-    url: URL = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    url: URL
+    headers: Mapping[str, str]
     timeout_seconds: float = 30.0
+
+    def __repr__(self) -> str:
+        """Without URL and headers, which may hold the key."""
+        return f"Request(timeout_seconds={self.timeout_seconds})"
 
 
 class RequestBuilder:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -31,13 +30,16 @@ LARGEST_BODY = 8 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A reply, whole. `headers` are looked up in lower case."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Without headers and body, which may echo the key."""
+        return f"Response(status={self.status}, {len(self.body)} bytes)"
 
 
 class Transport(Protocol):

@@ -40,17 +40,18 @@ class Gate:
         self._queued = asyncio.Event()
         self._passing = False
         self._news = asyncio.Event()
+        self._changes = 0  # to the pool, to tell whether it must be asked again after a wait for the throttle
 
     async def enter(self) -> int:
         """Wait until one more request may go, and count it. Hand the number back to `left`, or to `turned_back`."""
-        if not (self._queue or self._passing) and self._pool.may_send(self._clock.now()):
-            self._passing = True
+        now = self._clock.now()
+        if not (self._queue or self._passing) and self._pool.may_send(now):
+            self._passing, before = True, self._changes
             try:
                 await self._pacer.acquire()
             finally:
                 self._passing = False
-            now = self._clock.now()
-            if self._pool.may_send(now):  # answers came while the throttle was waited for
+            if before == self._changes or self._pool.may_send(now := self._clock.now()):
                 return self._pool.sent(now)
         return await self._wait_in_queue()
 
@@ -68,6 +69,7 @@ class Gate:
             pool.answered(turn, headers, self._clock.now())
         progress.pool_remaining = pool.remaining
         progress.pool_limit = pool.limit
+        self._changes += 1
         self._news.set()
 
     async def dispatch(self) -> None:
@@ -97,6 +99,7 @@ class Gate:
         while self._queue and self._queue[0].done():
             self._queue.popleft()
         if self._queue and self._pool.may_send(now):
+            self._changes += 1
             self._queue.popleft().set_result(self._pool.sent(now))
 
     async def _open(self) -> None:

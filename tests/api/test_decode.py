@@ -174,6 +174,8 @@ def whole(counts: list[Any]) -> bytes:
 
 @given(st.lists(st.one_of(st.integers(-2, 2**63), st.booleans(), st.floats(0, 9), st.none()), min_size=5, max_size=5))
 @example([1, 2, 3, 4, 5])
+@example([1, 2, 3, 4, -5])
+@example([1, 2, 3, 4, 2**63])
 def test_the_short_way_and_the_long_way_agree(counts: list[Any]) -> None:
     """After an answer to the same span, when the short way is open, the same comes out as without."""
     practised = Decoder(NEW_YORK, NaiveHours.UTC)
