@@ -8,10 +8,10 @@ ARGS   ?=
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect plan validate simulate test check lock clean
+.PHONY: help setup demo collect plan validate simulate test test-lakes soak bench bench-memory check lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  CONFIG=FILE names the config (default: $(CONFIG)), ARGS="…" adds options, as in make plan ARGS="--json"'
 
 setup: $(VENV)/collects ## Install the collector into .venv
@@ -32,7 +32,20 @@ simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
 	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
 
 test: $(VENV)/develops ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -m 'not lakes' --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+test-lakes: $(VENV)/develops ## Run the tests of stores beside folders and S3, with every server that can be had
+	@scripts/test-servers.sh $(VENV)
+	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
+
+soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: about an hour; 50 and 100: five minutes)
+	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
+
+bench: $(VENV)/collects ## Requests a second beside the bare client loop and other tools
+	@$(BIN)/python -m scripts.bench throughput $(ARGS)
+
+bench-memory: $(VENV)/collects ## Memory of runs of 2.5 and 25 million rows
+	@$(BIN)/python -m scripts.bench memory $(ARGS)
 
 check: $(VENV)/develops ## Lint, types, layers
 	@$(BIN)/ruff check .
@@ -43,8 +56,8 @@ check: $(VENV)/develops ## Lint, types, layers
 lock: $(VENV)/develops ## Renew constraints.txt to the newest versions that fit
 	@scripts/lock.sh $(PYTHON)
 
-clean: ## Remove .venv, caches and the demo's lake
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake
+clean: ## Remove .venv, caches, the demo's lake and what the bench made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Three ways to install, each a stamp: to collect, to query the lake as well, to develop.

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collector.cli import cli
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main() -> None:
-    """Run the command line."""
-    cli(prog_name="collector")
+    """Run the command line. A signal ends it without a trace, while it starts too; a run takes signals over.
+
+    Once it has come to its end a signal changes nothing: the interpreter, taken down, would lose the exit code to it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    try:
+        from collector.cli import cli
+
+        cli(prog_name="collector")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

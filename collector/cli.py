@@ -14,11 +14,21 @@ import click
 
 import collector
 from collector.arguments import DeadlineType, named
-from collector.options import DEFAULT_CONFIG, GLOBAL, CollectorCommand, CollectorGroup, narrowing_options, setting
+from collector.options import (
+    DEFAULT_CONFIG,
+    GLOBAL,
+    CollectorCommand,
+    CollectorGroup,
+    narrowing_options,
+    setting,
+    while_read,
+)
+from collector.query.command import query_commands
 from collector.simulator.command import simulate_command
 
 if TYPE_CHECKING:
     from collector.config.settings import Config, Workspace
+    from collector.lake.store import Store
     from collector.plan import Narrowing
 
 
@@ -71,10 +81,14 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
     order = Order(root.new_run_id(now), asked["as_of"] or now, narrowing, max_requests)
     quiet = bool(setting(ctx, "quiet"))
     watching = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
-    summary = root.collect(config, order, watching, deadline)
-    if as_json:
-        _print_json(summary.as_json())
-    print_summary(summary, sys.stderr if as_json else sys.stdout, sys.stderr)
+    try:
+        summary = root.collect(config, order, watching, deadline)
+    except root.Interrupted as interrupted:
+        ctx.exit(interrupted.exit_code)
+    with while_read():  # whoever reads no further changes nothing of what the run came to
+        if as_json:
+            _print_json(summary.as_json())
+        print_summary(summary, sys.stderr if as_json else sys.stdout, sys.stderr)
     ctx.exit(summary.exit_code)
 
 
@@ -115,6 +129,30 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
 
 
 @cli.command()
+@click.option("--workspace", "workspaces", multiple=True, metavar="NAME", help="This one alone (repeatable).")
+@click.option("--dry-run", is_flag=True, help="Say what is damaged, and leave all as it is.")
+@click.option("--foreign", is_flag=True, help="Move files aside, too, that are none of the collector's.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object.")
+@click.pass_context
+def repair(ctx: click.Context, /, workspaces: tuple[str, ...], dry_run: bool, foreign: bool, as_json: bool) -> None:
+    """Read every file of the lake whole, and move aside what is damaged: the next run fetches it again.
+
+    Nothing is removed: damaged files go to _collector/WORKSPACE/damaged/ in the lake. Exit 0: all that is left is
+    sound; 5: something was left that is not.
+    """
+    from collector import root
+    from collector.repair import Choice, exit_code
+    from collector.show.repair import print_repair, repair_json
+
+    config, _ = _narrow(_load(ctx, secrets=False), {"workspaces": workspaces})
+    repairs, strays = root.mend(config, Choice(dry_run, foreign))
+    if as_json:
+        _print_json(repair_json(repairs, strays))
+    print_repair(repairs, strays, dry_run=dry_run, out=sys.stderr if as_json else sys.stdout)
+    ctx.exit(exit_code(repairs, strays))
+
+
+@cli.command()
 def schema() -> None:
     """Print the JSON Schema of the config file, for editors.
 
@@ -138,10 +176,18 @@ def _workspaces(ctx: click.Context) -> tuple[Workspace, ...]:
         return _load(ctx, secrets=False).workspaces
 
 
-_simulate = simulate_command(_workspaces)
-cli.add_command(
-    CollectorCommand(_simulate.name, callback=_simulate.callback, params=_simulate.params, help=_simulate.help)
-)
+def _lake(config: Config) -> Store:
+    """The lake, for reading: any of its workspaces' stores shows all of it."""
+    from collector.lake.stores import open_store
+
+    return open_store(config.lake, config.workspaces[0].name, config.storage)
+
+
+for _built in (
+    simulate_command(_workspaces),
+    *query_commands(lambda ctx: _load(ctx, secrets=False), _lake),
+):
+    cli.add_command(CollectorCommand(_built.name, callback=_built.callback, params=_built.params, help=_built.help))
 
 
 def _load(ctx: click.Context, *, secrets: bool) -> Config:
@@ -149,10 +195,10 @@ def _load(ctx: click.Context, *, secrets: bool) -> Config:
     from collector.show.logs import configure
 
     config = load(Path(setting(ctx, "config") or DEFAULT_CONFIG), os.environ, secrets=secrets)
-    levels = [logging.WARNING] if setting(ctx, "quiet") else [logging.INFO, logging.INFO, logging.DEBUG]
-    level = levels[min(setting(ctx, "verbose") or 0, len(levels) - 1)]
+    verbose = setting(ctx, "verbose") or 0
+    level = logging.WARNING if setting(ctx, "quiet") else logging.DEBUG if verbose else logging.INFO
     keys = [workspace.api_key for workspace in config.workspaces if workspace.api_key is not None]
-    configure(level, setting(ctx, "log_format") or "text", keys, sys.stderr)
+    configure(level, setting(ctx, "log_format") or "text", keys, sys.stderr, requests=verbose > 1)
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
     return config
@@ -162,14 +208,14 @@ def _narrow(config: Config, asked: dict[str, Any]) -> tuple[Config, Narrowing]:
     """The config without the workspaces that were not named, and the rest of the narrowing."""
     from collector.plan import Narrowing
 
-    first, last = asked["first"], asked["last"]
+    first, last = asked.get("first"), asked.get("last")
     if last is not None and first is None:
         raise click.UsageError("--to needs --from: write the first date to read again, too")
     if last is not None and first > last:
         raise click.UsageError(f"--from {first} is later than --to {last}")
     chosen = named("workspace", asked["workspaces"], (workspace.name for workspace in config.workspaces))
     workspaces = tuple(workspace for workspace in config.workspaces if not chosen or workspace.name in chosen)
-    apps = named("app", asked["apps"], (app.name for workspace in workspaces for app in workspace.apps))
+    apps = named("app", asked.get("apps", ()), (app.name for workspace in workspaces for app in workspace.apps))
     return replace(config, workspaces=workspaces), Narrowing(apps, first, last)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -9,7 +12,7 @@ import click
 from collector.arguments import DateType, InstantType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,7 +59,8 @@ class CollectorGroup(click.Group):
         from collector.lake.errors import LakeError, LakeRefused
 
         try:
-            return super().invoke(ctx)
+            with while_read():
+                return super().invoke(ctx)
         except ConfigError as error:
             for mistake in error.mistakes:
                 click.echo(str(mistake), err=True)
@@ -81,6 +85,16 @@ def narrowing_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+@contextmanager
+def while_read() -> Iterator[None]:
+    """Print to a reader who may leave early, as `| head` does: that ends the block, and is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write offends nobody
 
 
 def setting(ctx: click.Context, name: str) -> Any:

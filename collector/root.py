@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 import signal
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from collector.api.transport import AiohttpTransport
@@ -15,11 +15,13 @@ from collector.clock import SystemClock
 from collector.fetch.pacing import ThrottlePacer
 from collector.fetch.stop import Stop
 from collector.lake import memory, recovery
+from collector.lake.inspection import strays
 from collector.lake.landing import Ground
-from collector.lake.lock import Process
+from collector.lake.lock import Lock, Process
 from collector.lake.recorder import Bounds
-from collector.lake.stores import open_store
+from collector.lake.stores import opener
 from collector.plan import bound, plan
+from collector.repair import repair
 from collector.run import run
 from collector.world import World
 
@@ -31,11 +33,21 @@ if TYPE_CHECKING:
     from collector.model import Window
     from collector.order import Order
     from collector.plan import Narrowing
+    from collector.repair import Choice, Repair
     from collector.run import Watch
     from collector.summary import Summary
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """A second signal ended the run before its summary; what is in the journal is landed by the next one."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"interrupted twice: exit {exit_code}")
+        self.exit_code = exit_code
 
 
 def new_run_id(now: datetime) -> str:
@@ -44,7 +56,7 @@ def new_run_id(now: datetime) -> str:
 
 
 def collect(config: Config, order: Order, watch: Watch, seconds: float | None) -> Summary:
-    """Run to the end, to a signal, or so that all is landed before `seconds` have passed."""
+    """Run to the end, to a signal, or so that all is landed before `seconds` have passed. Raises Interrupted."""
     return asyncio.run(_collect(config, order, watch, seconds))
 
 
@@ -52,15 +64,23 @@ def survey(
     config: Config, now: datetime, narrowing: Narrowing, max_requests: int | None
 ) -> list[tuple[Workspace, list[Window]]]:
     """What a run would ask for, by workspace. Reads the lake, and neither writes nor asks. Raises LakeError."""
-    plans = []
+    plans, stores = [], opener(config.lake, config.storage)
     for workspace in config.workspaces:
-        ground = Ground(
-            open_store(config.lake, workspace.name), workspace.name, workspace.timezone, workspace.refresh_after
-        )
+        ground = Ground(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
         memory.check(ground.store, workspace.name, workspace.timezone.key)
         plans.append((workspace, plan(workspace, recovery.known(ground).coverage, now, narrowing)))
     kept = (windows for windows, _ in bound(plans, max_requests))
     return [(workspace, windows) for (workspace, _), windows in zip(plans, kept, strict=True)]
+
+
+def mend(config: Config, choice: Choice) -> tuple[list[Repair], list[str]]:
+    """Repair every workspace's part of the lake; also, the files that belong to none. Raises LakeError."""
+    clock, stores, repairs = SystemClock(), opener(config.lake, config.storage), []
+    for workspace in config.workspaces:
+        store = stores(workspace.name)
+        lock = Lock(store, workspace.name, clock, new_run_id(clock.now()), Process.current())
+        repairs.append(repair(workspace, store, lock, clock, choice))
+    return repairs, strays(store)
 
 
 async def _collect(config: Config, order: Order, watch: Watch, seconds: float | None) -> Summary:
@@ -68,7 +88,7 @@ async def _collect(config: Config, order: Order, watch: Watch, seconds: float | 
     async with AiohttpTransport() as transport:
         world = World(
             clock=SystemClock(),
-            store=partial(open_store, config.lake),
+            store=opener(config.lake, config.storage),
             transport=transport,
             pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
             rng=random.Random(),  # noqa: S311  # jitter is no secret
@@ -93,22 +113,32 @@ async def off_the_loop(work: Callable[[], T]) -> T:
 
 @contextmanager
 def _signals_to(stop: Stop) -> Iterator[None]:
-    """The first signal ends the run cleanly; the second cancels what is still in flight."""
+    """The first signal ends the run cleanly; the second cancels what is still in flight; more change nothing."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def arrived(number: signal.Signals) -> None:
         if stop.exit_code is None:
+            log.warning(
+                "%s: no more is sent; what is in flight is waited for, and all that came is landed", number.name
+            )
             stop.request(f"interrupted by {number.name}", exit_code=128 + number)
-        elif task is not None:
+        elif task is not None and not task.cancelling():
+            log.warning("%s again: what is in flight is dropped", number.name)
             task.cancel()
 
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         loop.add_signal_handler(number, arrived, number)
     try:
         yield
+    except asyncio.CancelledError:
+        if stop.exit_code is None:
+            raise
+        raise Interrupted(stop.exit_code) from None
     finally:
-        for number in _SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 @contextmanager

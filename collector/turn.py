@@ -11,6 +11,7 @@ from collector.api.client import Api
 from collector.fetch.lane import Lane
 from collector.lake import memory, recovery
 from collector.lake.errors import LakeError
+from collector.lake.guarded import Guarded
 from collector.lake.journal import Origin
 from collector.lake.landing import Ground
 from collector.lake.lock import RENEW_EVERY, Lock
@@ -39,8 +40,9 @@ class Turn:
         self.problem: LakeError | None = None
         """Why the workspace could not be run, or not to its end."""
         store = world.store(workspace.name)
-        self._ground = Ground(store, workspace.name, workspace.timezone, workspace.refresh_after)
         self._lock = Lock(store, workspace.name, world.clock, order.run_id, world.process)
+        guarded = Guarded(store, self._lock)
+        self._ground = Ground(guarded, workspace.name, workspace.timezone, workspace.refresh_after)
         self._keeper: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
         self._coverage: Coverage = {}
@@ -56,6 +58,7 @@ class Turn:
             await self._world.offload(self._lock.acquire)
             self._keeper = keepers.create_task(self._keep())
             self._coverage = await self._world.offload(self._open)
+            log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(self._coverage))
         except LakeError as problem:
             self.problem = problem
 
@@ -73,10 +76,12 @@ class Turn:
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [tasks.create_task(self._recorder.flush_often()), tasks.create_task(self._unless_lost())]
+                log.debug("workspace %s: asking for %d windows", self.workspace.name, len(windows))
                 await self.lane.collect(windows, self._recorder.record)
                 for window in beyond:
                     await self._recorder.record(Skipped(window, "beyond --max-requests"))
                 await self._recorder.close()
+                log.debug("workspace %s: %s", self.workspace.name, self._recorder.tally.landed)
                 for task in beside:
                     task.cancel()
         except* LakeError as group:
@@ -89,8 +94,8 @@ class Turn:
         if self._keeper is not None:
             self._keeper.cancel()
             self._keeper = None
-            with contextlib.suppress(LakeError):  # a lease that cannot be given back runs out
-                self._lock.release()
+        with contextlib.suppress(LakeError):  # a lease that cannot be given back runs out
+            self._lock.release()
 
     def summary(self) -> WorkspaceSummary:
         """What came of it."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from collector.config.file import FileEntry, WorkspaceEntry
 from collector.config.mistake import KeyPath, shown
 from collector.config.shape import example_of, field_at, flow, known_keys, nearest_key, place_of
+from collector.config.storage import credential_advice
 from collector.config.tree import describe
 from collector.config.values import LITERAL_KEY
 
@@ -61,6 +62,9 @@ def _note(draft: Draft, detail: ErrorDetails) -> None:
 
 def _note_unknown(draft: Draft, path: KeyPath) -> None:
     parent, key = path[:-1], str(path[-1])
+    if parent == ("storage",) and (advice := credential_advice(key)):
+        draft.mistake(path, advice)
+        return
     place = place_of(key)
     if place is not None:
         draft.mistake(path, f"does not belong here: write it {place}")

@@ -15,13 +15,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from collector.config import values
 from collector.config.durations import PATTERN
 from collector.config.endpoint import read_endpoint
-from collector.config.settings import DEFAULT_LOOKBACK, Auth, NaiveHours, RateLimit, Retry, Workspace
+from collector.config.settings import DEFAULT_LOOKBACK, Auth, NaiveHours, RateLimit, Retry, Storage, Workspace
+from collector.config.storage import read_storage_endpoint
 from collector.model import Scope, Unit
 
 BUILT_IN = Workspace(name="", endpoint="", timezone=ZoneInfo("UTC"))
 """The defaults of all that a file may leave out, as `settings.py` has them."""
 
-_RATE, _RETRY = RateLimit(), Retry()
+_RATE, _RETRY, _STORAGE = RateLimit(), Retry(), Storage()
 
 Day = Annotated[date, BeforeValidator(values.read_date), WithJsonSchema({"type": "string", "format": "date"})]
 Duration = Annotated[
@@ -181,6 +182,27 @@ class WorkspaceEntry(SettingsEntry):
     )
 
 
+Plain = Annotated[str, AfterValidator(values.plain)]
+
+
+class StorageEntry(Entry):
+    """How the object store that holds the lake is reached. Credentials are not said here: they are the cloud's own."""
+
+    endpoint: Annotated[str, AfterValidator(read_storage_endpoint)] | None = _key(
+        "The server, where it is not the cloud's own.", "https://minio.example.com:9000"
+    )
+    region: Plain | None = _key("The bucket's region, of s3:// lakes.", "eu-central-1")
+    profile: Plain | None = _key("The profile of ~/.aws to take credentials from, of s3:// lakes.", "analytics")
+    account: Plain | None = _key("The storage account, of abfs:// lakes.", "acmeanalytics")
+    timeout_seconds: float | None = _key(
+        "How long one request to the store may take.", 60, _STORAGE.timeout_seconds, gt=0, le=3600, allow_inf_nan=False
+    )
+    retry_seconds: float | None = _key(
+        "How long a request that failed in passing is sent again; 0: never.", 60, _STORAGE.retry_seconds, ge=0, le=240,
+        allow_inf_nan=False,
+    )  # fmt: skip
+
+
 class FileEntry(Entry):
     """The whole file."""
 
@@ -188,6 +210,7 @@ class FileEntry(Entry):
         "A folder, relative to the config file, or s3://bucket/prefix, gs://bucket/prefix, abfs://container/prefix.",
         "./lake",
     )
+    storage: StorageEntry | None = _key("How the object store of the lake is reached.", {"region": "eu-central-1"})
     defaults: SettingsEntry | None = _key("Settings of every workspace that does not set its own.", {"settle": "10m"})
     workspaces: list[WorkspaceEntry] = _required(
         "The workspaces to collect from.",

@@ -17,6 +17,7 @@ from collector.config.names import check_names
 from collector.config.nodes import parse
 from collector.config.order import check_order
 from collector.config.resolve import resolve
+from collector.config.storage import check_storage
 from collector.config.tree import Tree, grow
 from collector.config.wanted import check_wanted
 
@@ -44,6 +45,7 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool) -> Config:
     check_names(draft)
     check_order(draft)
     check_wanted(draft)
+    check_storage(draft)
     keys = check_keys(draft, path.parent, environ, secrets=secrets)
     if mistakes := draft.mistakes(str(path)):
         raise ConfigError(mistakes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from collector.config.file import BUILT_IN, AppEntry, FileEntry, SettingsEntry, WorkspaceEntry
-from collector.config.settings import App, Config, RateLimit, Retry, Secret, Segment, Workspace
+from collector.config.settings import App, Config, RateLimit, Retry, Secret, Segment, Storage, Workspace
 from collector.model import Unit
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def resolve(entry: FileEntry, folder: Path, secrets: Mapping[KeyPath, Secret], w
         _workspace(each, entry.defaults, secrets.get(("workspaces", index)))
         for index, each in enumerate(entry.workspaces)
     )
-    return Config(lake=_place(entry.lake, folder), workspaces=workspaces, warnings=warnings)
+    storage = Storage(**entry.storage.model_dump(exclude_none=True)) if entry.storage else Storage()
+    return Config(_place(entry.lake, folder), workspaces, warnings, storage)
 
 
 def _place(lake: str, folder: Path) -> str:

@@ -83,6 +83,21 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """How an object store is reached. What is None is the cloud's own: its environment, profile or instance role.
+
+    `timeout_seconds`: one request. `retry_seconds`: how long one that failed in passing is sent again.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    account: str | None = None
+    timeout_seconds: float = 60.0
+    retry_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """An app. `segments`: the names it is restricted to (None: all, empty: none). Dates are local, both included."""
 
@@ -141,3 +156,4 @@ class Config:
     lake: str
     workspaces: tuple[Workspace, ...]
     warnings: tuple[str, ...] = ()
+    storage: Storage = Storage()

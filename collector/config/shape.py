@@ -16,6 +16,7 @@ from collector.config.file import (
     RateLimitEntry,
     RetryEntry,
     SettingsEntry,
+    StorageEntry,
     WorkspaceEntry,
 )
 
@@ -95,7 +96,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 _PLACES = (
-    dict.fromkeys(set(WorkspaceEntry.model_fields) - {"name"}, "in a workspace")
+    dict.fromkeys(StorageEntry.model_fields, "under storage")
+    | dict.fromkeys(set(WorkspaceEntry.model_fields) - {"name"}, "in a workspace")
     | dict.fromkeys(SettingsEntry.model_fields, "under defaults, or in a workspace")
     | dict.fromkeys(FileEntry.model_fields, "at the top of the file")
     | dict.fromkeys(LookbackEntry.model_fields, "under lookback")

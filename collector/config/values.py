@@ -100,6 +100,16 @@ def file_path(text: str) -> str:
     return printable(text, LONGEST_PATH)
 
 
+def plain(text: str) -> str:
+    """Refuse references: what differs from machine to machine has variables of the cloud's own."""
+    if "${" in text:
+        raise ValueError(
+            "holds ${…}, which is read in api_key alone: write it out, or leave the key out and set the cloud's own "
+            "variable, such as AWS_REGION or AZURE_STORAGE_ACCOUNT_NAME"
+        )
+    return printable(text)
+
+
 def zone_name(text: str) -> str:
     """Refuse what is no IANA time zone, with the nearest one."""
     try:

@@ -118,6 +118,7 @@ class Lane:
         self._breaker.answered()
         self.progress.done += 1
         self.progress.rows += len(reply.points.buckets)
+        log.debug("%s: answered with %d points, attempt %d", window.series, len(reply.points.buckets), errand.attempts)
         return errand.answered(reply, self._clock)
 
     async def _fetch(self, errand: Errand) -> Reply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,10 +17,11 @@ import pyarrow as pa
 from collector.calendar import day_number, month_span, start_of, whole_hour_at_or_after
 from collector.coverage import Coverage, Covered, Runs, without
 from collector.lake import paths
-from collector.lake.errors import LakeError
+from collector.lake.errors import Damaged
 from collector.lake.parquet import ParquetInput, stage_table
+from collector.lake.partition import LANDING, REPLACED
 from collector.lake.paths import Partition
-from collector.lake.schema import COVERAGE
+from collector.lake.schema import COVERAGE, IDS
 from collector.lake.store import ABSENT, Replacement, Tag
 from collector.model import Scope, Series, SeriesKey, Span, Unit
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from collector.lake.store import Store
 
 _FILES = "collector.files"
-LANDING = "collector.landing"
-"""The footer note of a data file that names the landing which wrote it."""
 
 log = logging.getLogger(__name__)
 
@@ -65,27 +65,37 @@ def read(store: Store, workspace: str, zone: ZoneInfo) -> Recorded:
         return Recorded()
     with entry:
         try:
-            rows = entry.table(COVERAGE).to_pylist()
-            files = json.loads(entry.notes()[_FILES])
-            known = {path: Known(version["tag"], version["landing"]) for path, version in files.items()}
-            return Recorded(_coverage(rows, zone), _names(workspace, rows), known, entry.tag)
-        except (LakeError, KeyError, ValueError, TypeError) as error:
-            log.warning("%s cannot be used (%s): what it told is asked for again", entry.path, error)
+            return parse(entry, workspace, zone)
+        except Damaged as damaged:
+            log.warning("%s: what it told is asked for again", damaged)
             return Recorded(tag=entry.tag)
+
+
+def parse(entry: ParquetInput, workspace: str, zone: ZoneInfo) -> Recorded:
+    """What a coverage file says. Raises Damaged."""
+    rows = entry.table(COVERAGE).to_pylist()
+    try:
+        files = json.loads(entry.notes()[_FILES])
+        known = {path: Known(version["tag"], version["landing"]) for path, version in files.items()}
+        return Recorded(_coverage(rows, zone), _names(workspace, rows), known, entry.tag)
+    except (KeyError, ValueError, TypeError) as error:
+        raise entry.damaged(str(error)) from error
 
 
 def verified(store: Store, workspace: str, recorded: Recorded, landing_id: str = "") -> Recorded:
     """Void the coverage of partitions whose data files are not those it speaks of.
 
-    landing_id: a landing that was cut short after it replaced some files; those it wrote are not doubted.
+    landing_id: a landing that was cut short after it replaced some files; those are not doubted, where what it replaced
+    was the version that is spoken of here. Else the answers to all that it did not ask for would be gone unnoticed.
     """
     files: dict[str, Known] = {}
     doubted: list[Partition] = []
     for partition, tag in data_files(store, workspace).items():
         known = recorded.files.get(partition.path)
         if known is None or known.tag != tag:
-            written_by = _landing(store, partition.path)
-            if written_by != landing_id and (known is None or known.landing != written_by):
+            written_by, replaced = _landings(store, partition.path)
+            cut_short = (written_by, replaced) == (landing_id, known.landing if known else "")
+            if not cut_short and (known is None or known.landing != written_by):
                 doubted.append(partition)
             known = Known(tag, written_by)
         files[partition.path] = known
@@ -118,12 +128,14 @@ def stage(store: Store, workspace: str, recorded: Recorded, zone: ZoneInfo) -> l
     return [Replacement(paths.coverage(workspace), staged, recorded.tag)]
 
 
-def _landing(store: Store, path: str) -> str:
+def _landings(store: Store, path: str) -> tuple[str, str]:
+    """Which landing wrote a data file, and which the version that it replaced."""
     entry = ParquetInput.open(store, path)
     if entry is None:
-        return ""
+        return "", ""
     with entry:
-        return entry.notes().get(LANDING, "")
+        notes = entry.notes()
+        return notes.get(LANDING, ""), notes.get(REPLACED, "")
 
 
 def _void(coverage: Coverage, partitions: list[Partition]) -> Coverage:
@@ -139,22 +151,25 @@ def _void(coverage: Coverage, partitions: list[Partition]) -> Coverage:
     return kept
 
 
-def series_key(row: Mapping[str, Any]) -> SeriesKey:
-    """The key of a row that has the columns scope, unit, app_id and segment_id. Raises ValueError for other words."""
-    return SeriesKey(Scope(row["scope"]), Unit(row["unit"]), row["app_id"], row["segment_id"])
+def series_of(workspace: str, row: Mapping[str, Any]) -> Series:
+    """The series of a row that has the columns SERIES. Raises ValueError for an unknown scope or unit."""
+    # Thousands of series share a few texts, of which each row would otherwise bring its own copy.
+    app, app_id, segment, segment_id = (None if row[name] is None else intern(row[name]) for name in IDS)
+    return Series(workspace, SeriesKey(Scope(row["scope"]), Unit(row["unit"]), app_id, segment_id), app, segment)
 
 
 def _coverage(rows: list[dict[str, Any]], zone: ZoneInfo) -> Coverage:
     found: dict[SeriesKey, list[Covered]] = {}
     for row in rows:
-        key = series_key(row)
+        key = series_of("", row).key
         span = Span(_bucket(key.unit, row["first_start"], zone), _bucket(key.unit, row["last_end"], zone))
         found.setdefault(key, []).append(Covered(span, row["answered_at"]))
     return {key: tuple(runs) for key, runs in found.items()}
 
 
 def _names(workspace: str, rows: list[dict[str, Any]]) -> dict[SeriesKey, Series]:
-    return {(key := series_key(row)): Series(workspace, key, row["app"], row["segment"]) for row in rows}
+    every = (series_of(workspace, row) for row in rows)
+    return {series.key: series for series in every}
 
 
 def _bucket(unit: Unit, instant: datetime, zone: ZoneInfo) -> int:

@@ -8,11 +8,14 @@ class LakeError(Exception):
 
 
 class Damaged(LakeError):
-    """A file that the collector wrote cannot be read as what it wrote. `path` names it."""
+    """A file that the collector wrote cannot be read as what it wrote. `path` names it, `reason` says why."""
 
-    def __init__(self, path: str, text: str) -> None:
-        super().__init__(text)
-        self.path = path
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} is not as the collector wrote it ({reason}). `collector repair` moves it aside, and tells what "
+            "the next run fetches anew"
+        )
+        self.path, self.reason = path, reason
 
 
 class LakeRefused(LakeError):

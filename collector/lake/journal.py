@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.lake import paths
-from collector.lake.errors import Damaged
 from collector.lake.parquet import ParquetInput, stage_table
-from collector.lake.schema import ANSWERS, SERIES
-from collector.lake.store import Replacement
+from collector.lake.schema import ANSWERS, SERIES, WINDOWS
+from collector.lake.store import ABSENT, Replacement
 from collector.outcome import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
@@ -69,17 +68,24 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A journal read back: its origin, its windows (schema ANSWERS), and the files it lies in."""
+    """A journal read back: its origin, its windows, and the files it lies in.
+
+    `windows` has the columns of WINDOWS, and `entry` and `row`, which tell where each one's points are (`points`).
+    """
 
     origin: Origin
-    answers: pa.Table
+    windows: pa.Table
     files: tuple[str, ...]
+
+    def answered(self) -> pa.Table:
+        """The windows that were answered."""
+        return self.windows.filter(pc.equal(self.windows["status"], "ok"))
 
 
 def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:
     """Add one entry; it is safe once this returns. Returns its size in bytes."""
     staged = stage_table(store, _table(outcomes), (), origin.notes(), _BUCKETS_AS_STEPS)
-    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, None))
+    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, ABSENT))
     return staged.size
 
 
@@ -92,19 +98,52 @@ def waiting(store: Store, workspace: str) -> dict[str, list[str]]:
 
 
 def read(store: Store, files: Sequence[str]) -> Journal | None:
-    """Read a journal; None where it holds nothing. Raises Damaged where an entry cannot be read."""
+    """Read a journal's windows; None where it holds nothing. Raises Damaged where an entry cannot be read."""
     parts: list[pa.Table] = []
     origin: Origin | None = None
-    for path in files:
+    for number, path in enumerate(files):
         entry = ParquetInput.open(store, path)
         if entry is None:
             continue
         with entry:
-            parts.append(entry.table(ANSWERS, SERIES).cast(ANSWERS))
+            windows = entry.table(ANSWERS, SERIES, WINDOWS.names).cast(WINDOWS)
             origin = _origin(entry)
+        count = windows.num_rows
+        windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
+        parts.append(windows.append_column("row", pa.array(range(count), pa.int32())))
     if origin is None:
         return None
     return Journal(origin, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
+
+
+def points(store: Store, content: Journal, windows: pa.Table) -> pa.Table:
+    """The points of some of the journal's windows, one row each: SERIES (as dictionaries), bucket, sessions.
+
+    Reads the entries that hold them, one after another. Raises Damaged.
+    """
+    parts = [_ANY_POINTS]
+    for number in pc.unique(windows["entry"]).to_pylist():
+        entry = ParquetInput.open(store, content.files[number])
+        if entry is None:
+            continue
+        chosen = windows.filter(pc.equal(windows["entry"], number))
+        with entry:
+            lists = entry.table(ANSWERS, (), ["buckets", "sessions"]).take(chosen["row"]).combine_chunks()
+        buckets = lists["buckets"].combine_chunks()
+        series = chosen.select(SERIES).take(pc.list_parent_indices(buckets))
+        part = series.append_column("bucket", pc.list_flatten(buckets))
+        parts.append(part.append_column("sessions", pc.list_flatten(lists["sessions"].combine_chunks())))
+    return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+
+
+def verify(store: Store, files: Sequence[str]) -> None:
+    """Read all of a journal that another process has written. Raises Damaged where an entry cannot be read."""
+    for path in files:
+        entry = ParquetInput.open(store, path)
+        if entry is not None:
+            with entry:
+                entry.table(ANSWERS, SERIES)
+                _origin(entry)
 
 
 def drop(store: Store, files: Sequence[str]) -> None:
@@ -117,22 +156,20 @@ def _origin(entry: ParquetInput) -> Origin:
     try:
         return Origin.of(entry.notes())
     except (KeyError, ValueError) as error:
-        raise Damaged(entry.path, f"{entry.path} does not say which run it is of") from error
+        raise entry.damaged("it does not say which run it is of") from error
 
 
-def points(answers: pa.Table) -> pa.Table:
-    """The points of answered windows, one row each: SERIES (as dictionaries), bucket, sessions."""
-    buckets = answers["buckets"].combine_chunks()
-    series = answers.select(SERIES).take(pc.list_parent_indices(buckets))
-    counts = pc.list_flatten(answers["sessions"].combine_chunks())
-    return series.append_column("bucket", pc.list_flatten(buckets)).append_column("sessions", counts)
+_ANY_POINTS = pa.schema(
+    [*(WINDOWS.field(name) for name in SERIES), ("bucket", pa.int32()), ("sessions", pa.int64())]
+).empty_table()
 
 
 def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     windows = [outcome.window for outcome in outcomes]
     spans = [(isinstance(outcome, Skipped) and outcome.whole) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
-    [outcome if isinstance(outcome, Answered) else None for outcome in outcomes]
+    buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
+    sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
     columns = {
         "scope": _texts([key.scope for key in keys]),
         "unit": _texts([key.unit for key in keys]),
@@ -149,12 +186,9 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
         "error": [None if isinstance(outcome, Answered) else outcome.error for outcome in outcomes],
         "requested_at": [None if isinstance(outcome, Skipped) else outcome.requested_at for outcome in outcomes],
         "duration_ms": [None if isinstance(outcome, Skipped) else outcome.duration_ms for outcome in outcomes],
-        "buckets": _lists(
-            [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes], pa.int32()
-        ),
-        "sessions": _lists(
-            [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes], pa.int64()
-        ),
+        "points": [len(some) for some in buckets],
+        "buckets": _lists(buckets, pa.int32()),
+        "sessions": _lists(sessions, pa.int64()),
     }
     return pa.table(columns, schema=ANSWERS)
 

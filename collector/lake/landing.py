@@ -10,28 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from collector.coverage import with_answer
-from collector.lake import coverage_table, instants, journal, log_table, paths, restatement_table
-from collector.lake.coverage_table import LANDING, Known, Recorded, series_key
-from collector.lake.merge import merge
-from collector.lake.parquet import ParquetInput, stage_table
-from collector.lake.paths import Partition
-from collector.lake.schema import ID_COLUMNS, INSTANT, SERIES, sessions
+from collector.lake import coverage_table, journal, log_table, paths, restatement_table
+from collector.lake.coverage_table import Known, Recorded, series_of
+from collector.lake.partition import merge_partition
+from collector.lake.schema import SERIES
+from collector.lake.slices import partitions
 from collector.lake.store import ABSENT, Replacement
-from collector.model import Scope, Series, SeriesKey, Span, Unit
+from collector.model import SeriesKey, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import timedelta
     from zoneinfo import ZoneInfo
 
     from collector.coverage import Runs
-    from collector.lake.journal import Journal, Origin
-    from collector.lake.merge import Merged
-    from collector.lake.store import Store, Tag
+    from collector.lake.journal import Journal
+    from collector.lake.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +76,11 @@ def grown(ground: Ground, recorded: Recorded, content: Journal) -> Recorded:
     stale = origin.as_of - ground.refresh_after
     coverage: dict[SeriesKey, Runs] = dict(recorded.coverage)
     names = dict(recorded.names)
-    for row in _answers(content).select([*SERIES, "first", "stop"]).to_pylist():
-        key = series_key(row)
-        coverage[key] = with_answer(coverage.get(key, ()), Span(row["first"], row["stop"]), origin.as_of, stale)
-        names[key] = Series(ground.workspace, key, row["app"], row["segment"])
+    for batch in content.answered().select([*SERIES, "first", "stop"]).to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            series, span = series_of(ground.workspace, row), Span(row["first"], row["stop"])
+            coverage[series.key] = with_answer(coverage.get(series.key, ()), span, origin.as_of, stale)
+            names[series.key] = series
     return replace(recorded, coverage=coverage, names=names)
 
 
@@ -96,91 +91,20 @@ def _stage(ground: Ground, content: Journal, log_path: str) -> tuple[Landed, lis
     recorded = coverage_table.verified(store, workspace, recorded, origin.landing_id)
     landed, data, restated = Landed(), [], []
     try:
-        for partition, incoming in _incoming(workspace, content):
-            merged, replacement = _merge_one(ground, partition, incoming, origin)
-            landed += Landed(merged.added, merged.restated.num_rows, merged.unchanged)
+        for partition, windows in partitions(workspace, content):
+            changes, replacement = merge_partition(store, partition, windows, content)
+            landed += Landed(changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged)
             data += [replacement] if replacement else []
-            restated += [restatement_table.rows(partition, merged.restated, ground.zone)]
+            restated += [restatement_table.rows(partition, rows, ground.zone) for rows in changes.restated]
         written = {replacement.path: Known("", origin.landing_id) for replacement in data}  # their tags: once published
         recorded = grown(ground, replace(recorded, files={**recorded.files, **written}), content)
         told = restatement_table.stage(store, workspace, restated, origin.as_of)
-        covered = coverage_table.stage(store, workspace, recorded, ground.zone) if _answers(content).num_rows else []
-        logged = Replacement(log_path, log_table.stage(store, content, ground.zone), None)
+        covered = coverage_table.stage(store, workspace, recorded, ground.zone) if content.answered().num_rows else []
+        logged = Replacement(log_path, log_table.stage(store, content, ground.zone), ABSENT)
     except BaseException:
         store.sweep()
         raise
     return landed, [*told, *data, *covered, logged]
-
-
-def _incoming(workspace: str, content: Journal) -> Iterator[tuple[Partition, pa.Table]]:
-    """The journal's points by partition, in the data tables' columns, with `bucket` for the date or hour."""
-    answers = _answers(content)
-    for scope in Scope:
-        for unit in Unit:
-            chosen = pc.and_(pc.equal(answers["scope"], scope.value), pc.equal(answers["unit"], unit.value))
-            points = journal.points(answers.filter(chosen))
-            if not points.num_rows:
-                continue
-            rows = _as_rows(points, scope, unit, content.origin)
-            places, months = instants.months(unit, rows["bucket"])
-            for place, month in enumerate(months):
-                whole = len(months) == 1
-                yield Partition(workspace, scope, unit, month), rows if whole else rows.filter(pc.equal(places, place))
-
-
-def _merge_one(
-    ground: Ground, partition: Partition, incoming: pa.Table, origin: Origin
-) -> tuple[Merged, Replacement | None]:
-    """Merge a partition, and stage it where something changed."""
-    existing, tag = _existing(ground.store, partition, incoming.schema)
-    ids = [name for name in ID_COLUMNS if name in incoming.column_names]
-    merged = merge(existing, incoming, ids)
-    if merged.rows is None:
-        return merged, None
-    rows = _with_instants(merged.rows, partition.unit)
-    notes = {LANDING: origin.landing_id}
-    staged = stage_table(ground.store, rows, (*ids, _when(partition.unit)), notes)
-    return merged, Replacement(partition.path, staged, tag)
-
-
-def _existing(store: Store, partition: Partition, schema: pa.Schema) -> tuple[pa.Table, Tag]:
-    entry = ParquetInput.open(store, partition.path)
-    if entry is None:
-        return schema.empty_table(), ABSENT
-    with entry:
-        columns = sessions(partition.scope, partition.unit)
-        texts = [field.name for field in columns if field.type == pa.string()]
-        return _with_buckets(entry.table(columns, texts), partition.unit), entry.tag
-
-
-def _as_rows(points: pa.Table, scope: Scope, unit: Unit, origin: Origin) -> pa.Table:
-    def every(value: object, kind: pa.DataType) -> pa.Array:
-        return pa.repeat(pa.scalar(value, kind), points.num_rows)
-
-    columns = {name: points[name] for name in points.column_names}
-    columns["revision"] = every(0, pa.int32())
-    columns["collected_at"] = every(origin.as_of, INSTANT)
-    columns["run_id"] = every(origin.run_id, pa.string()).dictionary_encode()
-    names = ["bucket" if name == _when(unit) else name for name in sessions(scope, unit).names]
-    return pa.table({name: columns[name] for name in names})
-
-
-def _when(unit: Unit) -> str:
-    return "date" if unit is Unit.DAY else "hour"
-
-
-def _with_buckets(rows: pa.Table, unit: Unit) -> pa.Table:
-    name = _when(unit)
-    return rows.set_column(rows.column_names.index(name), "bucket", instants.buckets(unit, rows[name]))
-
-
-def _with_instants(rows: pa.Table, unit: Unit) -> pa.Table:
-    column = instants.hours(rows["bucket"]) if unit is Unit.HOUR else rows["bucket"].cast(pa.date32())
-    return rows.set_column(rows.column_names.index("bucket"), _when(unit), column)
-
-
-def _answers(content: Journal) -> pa.Table:
-    return content.answers.filter(pc.equal(content.answers["status"], "ok"))
 
 
 def _exists(store: Store, path: str) -> bool:

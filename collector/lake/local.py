@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import uuid
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ class LocalStore:
                 descriptor = os.open(self._root / path, os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            return pa.PythonFile(os.fdopen(descriptor, "rb"), mode="r"), _tag(os.fstat(descriptor))
+            source = _Reading(os.fdopen(descriptor, "rb", buffering=0), self._root / path)
+            return pa.PythonFile(source, mode="r"), _tag(os.fstat(descriptor))
 
     def list(self, folder: str) -> Mapping[str, Tag]:
         """All files below the folder."""
@@ -72,6 +74,9 @@ class LocalStore:
         target = self._root / replacement.path
         with _explained("write", target), self._alone():
             try:
+                if replacement.while_held is not None:
+                    path, tag = replacement.while_held
+                    _check(self._root / path, tag)
                 _check(target, replacement.expected)
                 _make_folder(target.parent)
                 tag = _tag(source.stat())
@@ -93,9 +98,13 @@ class LocalStore:
 
     def move(self, path: str, to: str) -> None:
         """Rename within the lake."""
-        with _explained("move", self._root / path), self._alone():
-            _make_folder((self._root / to).parent)
-            (self._root / path).replace(self._root / to)
+        source, target = self._root / path, self._root / to
+        with _explained("move", source), self._alone():
+            _check(target, ABSENT)
+            _make_folder(target.parent)
+            source.replace(target)
+            _flush_folder(target.parent)
+            _flush_folder(source.parent)
 
     def sweep(self) -> None:
         """Empty the staging folder."""
@@ -144,6 +153,18 @@ class LocalStage:
             pass
         finally:
             self._file.unlink(missing_ok=True)
+
+
+class _Reading(io.BufferedReader):
+    """An open file. A disk that fails under it is told as that, lest the file be taken for a damaged one."""
+
+    def __init__(self, raw: io.RawIOBase, file: Path) -> None:
+        super().__init__(raw)
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with _explained("read", self._file):
+            return super().read(size)
 
 
 @contextmanager

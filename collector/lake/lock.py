@@ -2,7 +2,8 @@
 
 The file is created only where there is none, and replaced only where it is unchanged, so two runs never both hold it.
 A holder that died on this machine is seen at once (its process is gone); one elsewhere when its lease has run out. A
-holder that slept past its lease finds at its next renewal that it is no longer the holder. Real time, never `--as-of`.
+holder that slept past its lease finds at its next renewal that it is no longer the holder; what it would publish before
+that is refused, since publishing hangs on the lock's file (`guarded.py`). Real time, never `--as-of`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import logging
 import os
 import socket
+import threading
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,10 +22,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from collector.lake import paths
-from collector.lake.errors import Conflict, LakeBusy
+from collector.lake.errors import Conflict, LakeBusy, LakeError
 from collector.lake.store import ABSENT, get, put
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collector.clock import Clock
     from collector.lake.store import Store, Tag
 
@@ -69,6 +74,7 @@ class Lock:
         now = clock.now()
         self._holder = Holder(run_id, process, now, now + LEASE)
         self._tag: Tag = ABSENT
+        self._still = threading.Lock()  # a renewal changes the version that a publication on another thread names
 
     def acquire(self) -> None:
         """Take the lock. Raises LakeBusy, which names the holder, where another run has it."""
@@ -79,32 +85,64 @@ class Lock:
             other = _holder(data)
             if other is not None and not self._may_take_from(other):
                 raise LakeBusy(_busy(self._workspace, other))
-        self._write(expected)
+            if other is not None and other.process.is_gone():
+                pid = other.process.pid
+                log.warning("workspace %s: run %s died (pid %d); going on from it", self._workspace, other.run_id, pid)
+        with self._still:
+            self._write(expected)
 
     def renew(self) -> None:
-        """Go on holding it. Raises LakeBusy where another run has taken it meanwhile."""
-        self._write(self._tag)
+        """Go on holding it; nothing happens where it was given back. Raises LakeBusy where another run has taken it."""
+        with self._still:
+            if self._tag != ABSENT:
+                self._write(self._tag)
 
     def release(self) -> None:
-        """Give it back; nothing happens where another run has taken it."""
-        with contextlib.suppress(Conflict):
-            self._store.delete(self._path, self._tag)
+        """Give it back; nothing happens where it is not held, or another run has taken it."""
+        with self._still:
+            tag, self._tag = self._tag, ABSENT
+            if tag != ABSENT:
+                with contextlib.suppress(Conflict):
+                    self._store.delete(self._path, tag)
+
+    @contextmanager
+    def held(self) -> Iterator[tuple[str, Tag]]:
+        """The lock's file and its version, which no renewal changes meanwhile. Raises LakeError once given back."""
+        with self._still:
+            if self._tag == ABSENT:
+                raise LakeError(f"workspace {self._workspace}: its lock was given back, so nothing more is written")
+            yield self._path, self._tag
+
+    def confirm(self) -> None:
+        """Raise LakeBusy where the lock is this run's no more; nothing happens where that cannot be found out."""
+        with self._still:
+            try:
+                held = get(self._store, self._path)
+            except LakeError:
+                return
+            if self._tag not in (ABSENT, held[1] if held else ABSENT):
+                raise LakeBusy(_busy(self._workspace, _holder(held[0]) if held else None))
+
+    def _taken_by(self) -> Holder | None:
+        """The other run that holds it; None where none is known to."""
+        with contextlib.suppress(LakeError):
+            held = get(self._store, self._path)
+            other = _holder(held[0]) if held else None
+            if other is not None and other.run_id != self._holder.run_id and not self._may_take_from(other):
+                return other
+        return None
 
     def _may_take_from(self, other: Holder) -> bool:
-        if other.process.is_gone():
-            log.warning(
-                "workspace %s: run %s died (pid %d); going on from it", self._workspace, other.run_id, other.process.pid
-            )
-            return True
-        return other.until <= self._clock.now()
+        return other.process.is_gone() or other.until <= self._clock.now()
 
     def _write(self, expected: Tag) -> None:
         holder = replace(self._holder, until=self._clock.now() + LEASE)
         try:
             self._tag = put(self._store, self._path, orjson.dumps(asdict(holder)), expected)
-        except Conflict as error:
-            held = get(self._store, self._path)
-            other = _holder(held[0]) if held else None
+        except LakeError as error:  # whoever is first sweeps what the others have staged
+            other, swept = self._taken_by(), isinstance(error.__cause__, FileNotFoundError)
+            if other is None and not swept and not isinstance(error, Conflict):
+                raise
             raise LakeBusy(_busy(self._workspace, other)) from error
 
 
@@ -120,7 +158,7 @@ def _holder(data: bytes) -> Holder | None:
 
 def _busy(workspace: str, other: Holder | None) -> str:
     if other is None:
-        return f"workspace {workspace}: another run took it at this moment; it was left to that one"
+        return f"workspace {workspace}: another run has taken it meanwhile, and it was left to that one"
     who = other.process
     return (
         f"workspace {workspace}: another run holds it (pid {who.pid} on {who.host}, started "
@@ -135,7 +173,8 @@ def _born(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return _alive(pid)
-    return stat.rpartition(")")[2].split()[19]
+    state, *others = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else others[18]  # one that is dead, and whose parent has not noticed, runs no more
 
 
 def _alive(pid: int) -> str:

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 def stage(store: Store, content: Journal, zone: ZoneInfo) -> Staged:
     """Stage the log file of a journal."""
-    answers = content.answers
+    answers = content.windows
     columns = {name: answers[name] for name in answers.column_names}
     columns["run_id"] = pa.repeat(content.origin.run_id, answers.num_rows)
     columns["window_start"] = instants.starts(answers["unit"], answers["first"], zone)
     columns["window_end"] = instants.starts(answers["unit"], answers["stop"], zone)
-    columns["points"] = pc.list_value_length(answers["buckets"])
     columns["expected_points"] = pc.subtract(answers["stop"], answers["first"])
     table = pa.table({name: columns[name] for name in LOG.names})
     texts = {name: table[name].cast(pa.string()) for name in SERIES}

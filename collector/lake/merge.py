@@ -70,18 +70,23 @@ def _sorted(rows: pa.Table, ids: Sequence[str]) -> pa.Table:
     return rows.take(pc.sort_indices(keys))
 
 
-def _keys_of(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
-    """One int64 a row that sorts as (ids…, bucket) do, comparable between the tables."""
-    ranks: list[pa.Array] = [pa.scalar(0, pa.int64()) for _ in tables]
+def ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
+    """One int64 a row that sorts as the series does, by ids; comparable between the tables."""
+    found: list[pa.Array] = [pa.repeat(pa.scalar(0, pa.int64()), table.num_rows) for table in tables]
     for name in ids:
         encoded = [_encoded(table[name]) for table in tables]
         texts = pa.array(sorted({text for column in encoded for text in column.dictionary.to_pylist()}), pa.string())
         for place, column in enumerate(encoded):
             rank = pc.index_in(column.dictionary, value_set=texts).take(column.indices)
-            ranks[place] = pc.add(pc.multiply(ranks[place], max(1, len(texts))), pc.cast(rank, pa.int64()))
+            found[place] = pc.add(pc.multiply(found[place], max(1, len(texts))), pc.cast(rank, pa.int64()))
+    return found
+
+
+def _keys_of(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
+    """One int64 a row that sorts as (ids…, bucket) do."""
     return [
         pc.add(pc.multiply(rank, _BUCKETS), pc.cast(table["bucket"].combine_chunks(), pa.int64()))
-        for rank, table in zip(ranks, tables, strict=True)
+        for rank, table in zip(ranks(tables, ids), tables, strict=True)
     ]
 
 

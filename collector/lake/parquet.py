@@ -6,19 +6,64 @@ the file, so that dictionaries used in memory do not leak: every reader sees pla
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.lake.errors import Damaged
+from collector.lake.errors import Damaged, LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from collector.lake.store import Staged, Store, Tag
+    from collector.lake.store import Stage, Staged, Store, Tag
 
 ROWS_IN_GROUP = 128 * 1024
+
+
+class Writing:
+    """A Parquet file being staged; `staged` once its block is left."""
+
+    def __init__(self, stage: Stage, writer: pq.ParquetWriter) -> None:
+        self._stage, self._writer = stage, writer
+
+    @property
+    def staged(self) -> Staged:
+        """The finished file."""
+        return self._stage.staged
+
+    def write(self, rows: pa.Table, group: int = ROWS_IN_GROUP) -> None:
+        """Add rows, which must sort behind those before; `group`: how many make a row group."""
+        self._writer.write_table(rows, row_group_size=group)
+
+
+@contextmanager
+def staging(
+    store: Store,
+    schema: pa.Schema,
+    sorted_by: Sequence[str],
+    notes: Mapping[str, str],
+    options: Mapping[str, object] | None = None,
+) -> Iterator[Writing]:
+    """Write a file that nobody sees; left by an exception, it is dropped. `notes` go to the footer."""
+    order = [pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
+    with (
+        store.stage() as stage,
+        pq.ParquetWriter(
+            stage.sink,
+            schema,
+            compression="zstd",
+            store_schema=False,
+            write_page_index=True,
+            write_page_checksum=True,
+            sorting_columns=order or None,
+            **(options or {}),
+        ) as writer,
+    ):
+        yield Writing(stage, writer)
+        writer.add_key_value_metadata(dict(notes))
 
 
 def stage_table(
@@ -28,24 +73,10 @@ def stage_table(
     notes: Mapping[str, str],
     options: Mapping[str, object] | None = None,
 ) -> Staged:
-    """Write a table as a staged file. `notes` go to the footer; `options` are the writer's own."""
-    order = [pq.SortingColumn(table.schema.get_field_index(name), nulls_first=True) for name in sorted_by]
-    with (
-        store.stage() as stage,
-        pq.ParquetWriter(
-            stage.sink,
-            table.schema,
-            compression="zstd",
-            store_schema=False,
-            write_page_index=True,
-            write_page_checksum=True,
-            sorting_columns=order or None,
-            **(options or {}),
-        ) as writer,
-    ):
-        writer.write_table(table, row_group_size=ROWS_IN_GROUP)
-        writer.add_key_value_metadata(dict(notes))
-    return stage.staged
+    """Write a whole table as a staged file. `options` are the writer's own."""
+    with staging(store, table.schema, sorted_by, notes, options) as writing:
+        writing.write(table)
+    return writing.staged
 
 
 class ParquetInput:
@@ -75,33 +106,49 @@ class ParquetInput:
     def table(
         self, schema: pa.Schema, dictionaries: Sequence[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """All rows. `dictionaries`: text columns to read as such, which saves their memory."""
+        """All rows. `dictionaries`: text columns to read as such, which saves their memory. Raises Damaged."""
+        file = self._checked(schema, dictionaries)
+        with self._told():
+            return file.read(columns=columns)
+
+    def row_groups(self, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> Iterator[pa.Table]:
+        """All rows, a row group at a time. Raises Damaged."""
+        file = self._checked(schema, dictionaries)
+        for number in range(file.num_row_groups):
+            with self._told():
+                rows = file.read_row_group(number)
+            yield rows
+
+    def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:
         file = self._file(dictionaries)
         if file.schema_arrow.names != schema.names:
-            raise self._damaged(f"its columns are {', '.join(file.schema_arrow.names)}")
-        try:
-            table = file.read(columns=columns)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(str(error)) from error
-        for field in table.schema:
+            raise self.damaged(f"its columns are {', '.join(file.schema_arrow.names)}")
+        for field in file.schema_arrow:
             declared, stored = _plain(schema.field(field.name).type), _plain(field.type)
             if stored != declared:
-                raise self._damaged(f"its column {field.name} is {stored}, not {declared}")
-        return table
+                raise self.damaged(f"its column {field.name} is {stored}, not {declared}")
+        return file
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of which file an error is."""
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:  # the disk's failure, not the file's
+                raise LakeError(f"cannot read {self.path}: {os.strerror(error.errno)}") from error
+            raise self.damaged(str(error)) from error
 
     def _file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self._source, read_dictionary=list(dictionaries), page_checksum_verification=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(str(error)) from error
+        with self._told():
+            try:
+                return pq.ParquetFile(self._source, read_dictionary=list(dictionaries), page_checksum_verification=True)
+            except KeyError as error:
+                raise self.damaged(f"it has no column {error.args[0].decode()}") from error
 
-    def _damaged(self, reason: str) -> Damaged:
-        first_line = reason.splitlines()[0] if reason else "no reason given"
-        return Damaged(
-            self.path,
-            f"{self.path} is not as the collector wrote it ({first_line}). Move it out of the lake and run again: "
-            "what it held is fetched anew",
-        )
+    def damaged(self, reason: str) -> Damaged:
+        """The error that says so."""
+        return Damaged(self.path, reason.splitlines()[0] if reason else "no reason given")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

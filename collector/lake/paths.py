@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from collector.model import Scope, Unit
 
@@ -18,6 +19,31 @@ _DATA_FILE = re.compile(
     rf"sessions_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
     r"/workspace=(?P<workspace>[^/]+)/month=(?P<month>\d{4}-\d{2}-01)/data\.parquet"
 )
+
+
+class Place(StrEnum):
+    """What lies at a path."""
+
+    DATA = "data"
+    RESTATEMENTS = "restatements"
+    COVERAGE = "coverage"
+    LOG = "log"
+    JOURNAL = "journal"
+    FOREIGN = "foreign"
+
+    @classmethod
+    def of(cls, path: str) -> Place:
+        """What the collector writes there; FOREIGN where it writes nothing."""
+        return next((place for place, pattern in _FILES.items() if pattern.fullmatch(path)), cls.FOREIGN)
+
+
+_FILES = {
+    Place.DATA: _DATA_FILE,
+    Place.RESTATEMENTS: re.compile(r"restatements/workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"),
+    Place.COVERAGE: re.compile(r"coverage/workspace=[^/]+/data\.parquet"),
+    Place.LOG: re.compile(r"collection_log/workspace=[^/]+/run_date=\d{4}-\d{2}-\d{2}/[^/]+-\d{4,}\.parquet"),
+    Place.JOURNAL: re.compile(rf"{OWN}/[^/]+/journal/[^/]+-\d{{4,}}/\d{{6,}}\.parquet"),
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,6 +120,16 @@ def journal_entry(workspace: str, landing_id: str, number: int) -> str:
     return f"{journals(workspace)}/{landing_id}/{number:06d}.parquet"
 
 
-def damaged(workspace: str, path: str) -> str:
-    """Where a file that cannot be read is moved."""
-    return f"{own(workspace)}/damaged/{path.replace('/', '__')}"
+def tables() -> list[str]:
+    """Every table, each a folder of the lake."""
+    return [*(table(scope, unit) for scope in Scope for unit in Unit), "restatements", "coverage", "collection_log"]
+
+
+def holdings(workspace: str) -> list[str]:
+    """The folders that hold a workspace's tables and its journals."""
+    return [*(f"{table}/workspace={workspace}" for table in tables()), journals(workspace)]
+
+
+def damaged(workspace: str) -> str:
+    """The folder of files that were moved aside."""
+    return f"{own(workspace)}/damaged"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from collector.lake import journal
+from collector.lake.errors import LakeBusy
 from collector.lake.landing import Ground, Landed, land
 from collector.model import SeriesKey, Span
 from collector.outcome import Answered, Failed, Outcome, Skipped
@@ -145,5 +146,10 @@ def _hull(one: Span, other: Span) -> Span:
 
 
 def _land_journal(ground: Ground, origin: Origin) -> Landed:
-    content = journal.read(ground.store, journal.waiting(ground.store, ground.workspace)[origin.landing_id])
+    files = journal.waiting(ground.store, ground.workspace).get(origin.landing_id)
+    if files is None:
+        raise LakeBusy(
+            f"workspace {ground.workspace}: another run has taken it meanwhile, and landed this one's journal"
+        )
+    content = journal.read(ground.store, files)
     return land(ground, content) if content else Landed()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from collector.lake import coverage_table, journal, paths
+from collector.lake import coverage_table, journal
+from collector.lake.aside import move_aside
 from collector.lake.errors import Damaged
 from collector.lake.landing import Landed, grown, land
 
@@ -51,11 +51,12 @@ def _readable(ground: Ground, files: list[str]) -> Journal | None:
     remaining = list(files)
     while remaining:
         try:
+            journal.verify(ground.store, remaining)
             content = journal.read(ground.store, remaining)
         except Damaged as damaged:
-            log.warning("%s. It was moved aside, and its windows are asked for again", damaged)
-            ground.store.move(damaged.path, paths.damaged(ground.workspace, damaged.path))
+            log.warning("%s was moved aside (%s): its windows are asked for again", damaged.path, damaged.reason)
+            move_aside(ground.store, ground.workspace, damaged.path)
             remaining.remove(damaged.path)
         else:
-            return replace(content, files=tuple(files)) if content else None
+            return content
     return None

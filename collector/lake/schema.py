@@ -84,8 +84,12 @@ ANSWERS = pa.schema(
         ("error", pa.string()),
         ("requested_at", INSTANT),
         ("duration_ms", pa.int64()),
+        ("points", pa.int32()),
         ("buckets", pa.list_(pa.int32())),
         ("sessions", pa.list_(pa.int64())),
     ]
 )
 """The journal: one row a window, its points in two lists. No table of the lake."""
+
+WINDOWS = pa.schema(list(ANSWERS)[:-2])
+"""The journal without the lists: what is held of it in memory, whatever its size."""

@@ -32,11 +32,15 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A staged file and where it goes. `expected`: the version it replaces (ABSENT: none), or None for any."""
+    """A staged file and where it goes. `expected`: the version it replaces (ABSENT: none), or None for any.
+
+    `while_held`: another file and its version, the lock's, without which nothing is replaced either.
+    """
 
     path: str
     staged: Staged
     expected: Tag | None
+    while_held: tuple[str, Tag] | None = None
 
 
 class Store(Protocol):
@@ -57,7 +61,8 @@ class Store(Protocol):
     def publish(self, replacement: Replacement) -> Tag:
         """Put a staged file in place in one step; returns the tag of what is there now.
 
-        Raises Conflict where the file there is another than the expected one; the staged file is dropped then.
+        Raises Conflict where the file there is another than the expected one, or the lock's is; the staged file is
+        dropped then. A store that cannot compare two files in one step compares the lock's just before.
         """
         ...
 
@@ -66,7 +71,7 @@ class Store(Protocol):
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Rename a file out of the way."""
+        """Rename a file out of the way. Raises Conflict where something is there already."""
         ...
 
     def sweep(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collector.config.settings import Secret
 
 PACKAGE = "collector"
+REQUESTS = "collector.fetch"
 
 FOREIGN = ("asyncio", "aiohttp")
 """Loggers of others that speak about this program; from WARNING on, their lines go the same way and lose the keys."""
@@ -36,8 +37,13 @@ _NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 
-def configure(level: int, style: Literal["text", "json"], secrets: Iterable[Secret], stream: TextIO) -> None:
-    """Send the package's log lines from `level` on to the stream, and nowhere that an earlier call named."""
+def configure(
+    level: int, style: Literal["text", "json"], secrets: Iterable[Secret], stream: TextIO, *, requests: bool = True
+) -> None:
+    """Send the package's log lines from `level` on to the stream, and nowhere that an earlier call named.
+
+    requests: whether those of each request are among them, where the level lets them through.
+    """
     lines = Lines(stream, style, Redaction(secrets))
     for name in (PACKAGE, *FOREIGN):
         logger = logging.getLogger(name)
@@ -45,6 +51,7 @@ def configure(level: int, style: Literal["text", "json"], secrets: Iterable[Secr
             logger.removeHandler(handler)
         logger.addHandler(lines)
     logging.getLogger(PACKAGE).setLevel(level)
+    logging.getLogger(REQUESTS).setLevel(logging.NOTSET if requests else max(level, logging.INFO))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = schema()
 PLACES = {
     "FileEntry": (),
+    "StorageEntry": ("storage",),
     "SettingsEntry": ("defaults",),
     "WorkspaceEntry": ("workspaces", 0),
     "AppEntry": ("workspaces", 0, "apps", 0),

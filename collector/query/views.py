@@ -1,0 +1,151 @@
+"""The views over the tables, for every engine: newest names, local hours, weeks. They hold no rows of their own.
+
+Names come from the coverage table, which has each series as it was last called and is small, so that a view costs
+hardly more than its table. A workspace that the config no longer has keeps its rows; its zone and local hours are null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collector.lake.catalog import COVERAGE, SESSIONS
+from collector.model import Scope, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from collector.lake.catalog import Table
+    from collector.query.engines.engine import Engine
+    from collector.query.ground import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """A column, the expression that gives it, and what it means."""
+
+    name: str
+    expression: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view. `source`: what stands behind its columns, from FROM on. `needs`: the tables and views that it reads."""
+
+    name: str
+    comment: str
+    columns: tuple[ViewColumn, ...]
+    source: str
+    needs: tuple[str, ...] = ()
+
+    def select(self, quoted: Callable[[str], str]) -> str:
+        """Its query."""
+        columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
+        return f"SELECT\n  {columns}\n{self.source}"
+
+
+def views(engine: Engine, ground: Ground) -> tuple[View, ...]:
+    """All views, each behind those that it reads."""
+    return (
+        _workspaces(engine, ground),
+        _names("app"),
+        _names("segment"),
+        *(_sessions(engine, table) for table in SESSIONS),
+    )
+
+
+def view_name(scope: Scope, unit: Unit) -> str:
+    """The view over a data table: app_days, workspace_segment_hours."""
+    return f"{scope}_{unit}s"
+
+
+_WORKSPACE = ViewColumn("workspace", "s.workspace", "the workspace's name in the config; a partition")
+_ZONE = "the time zone in which the workspace's days are cut; null for a workspace that the config no longer has"
+
+
+def _workspaces(engine: Engine, ground: Ground) -> View:
+    rows = "\nUNION ALL\n".join(
+        f"SELECT {engine.literal(name)} AS workspace, {engine.literal(zone)} AS timezone" for name, zone in ground.zones
+    )
+    columns = (
+        ViewColumn("workspace", "s.workspace", "the workspace's name"),
+        ViewColumn("timezone", "s.timezone", "the time zone in which its days are cut"),
+    )
+    return View("workspaces", "the config's workspaces and their time zones", columns, f"FROM (\n{rows}\n) AS s")
+
+
+def _names(kind: str) -> View:
+    """The newest name of each id: the one under which it was last asked for."""
+    columns = (
+        _WORKSPACE,
+        ViewColumn(f"{kind}_id", f"s.{kind}_id", f"Braze's id of the {kind}"),
+        ViewColumn(kind, f"max_by(s.{kind}, s.answered_at)", "the newest name of that id"),
+    )
+    source = f"FROM {COVERAGE.name} AS s\nWHERE s.{kind}_id IS NOT NULL\nGROUP BY s.workspace, s.{kind}_id"
+    return View(f"{kind}_names", f"the newest name of each {kind}'s id", columns, source, (COVERAGE.name,))
+
+
+def _sessions(engine: Engine, table: Table) -> View:
+    scope, unit = table.scope, table.unit
+    if scope is None or unit is None:
+        raise ValueError(f"{table.name} is no data table")
+    kinds = {"app": "a"} if scope.has_app else {}
+    kinds |= {"segment": "g"} if scope.has_segment else {}
+    columns = (
+        _WORKSPACE,
+        ViewColumn("timezone", "s.timezone", _ZONE),
+        *(column for kind, alias in kinds.items() for column in _identity(kind, alias)),
+        *(_day(engine) if unit is Unit.DAY else _hour(engine)),
+        *_as_they_are(engine, table, ("sessions", "revision", "collected_at", "run_id", "month")),
+    )
+    joins = "".join(
+        f"\nLEFT JOIN {kind}_names AS {alias} ON {alias}.workspace = s.workspace AND {alias}.{kind}_id = s.{kind}_id"
+        for kind, alias in kinds.items()
+    )
+    source = f"FROM (\n{_zoned(engine, table)}\n) AS s{joins}"
+    comment = f"{table.comment}; with the newest names, weeks{'' if unit is Unit.DAY else ' and local hours'}"
+    needs = (table.name, "workspaces", *(f"{kind}_names" for kind in kinds))
+    return View(view_name(scope, unit), comment, columns, source, needs)
+
+
+def _zoned(engine: Engine, table: Table) -> str:
+    """The table's rows with their zone, and hours with their local time."""
+    columns = ["t.*", "w.timezone"]
+    if table.unit is Unit.HOUR:
+        hour = "t." + engine.quoted("hour")
+        columns.append(f"{engine.local_time(hour, 'w.timezone')} AS local_time")
+    source = f"{table.name} AS t LEFT JOIN workspaces AS w ON w.workspace = t.workspace"
+    return f"  SELECT {', '.join(columns)}\n  FROM {source}"  # noqa: S608  # the catalog's own names
+
+
+def _identity(kind: str, alias: str) -> Iterator[ViewColumn]:
+    yield ViewColumn(kind, f"COALESCE({alias}.{kind}, s.{kind})", f"the newest name of the {kind}'s id")
+    yield ViewColumn(f"{kind}_id", f"s.{kind}_id", f"Braze's id of the {kind}")
+
+
+def _as_they_are(engine: Engine, table: Table, names: tuple[str, ...]) -> Iterator[ViewColumn]:
+    comments = {column.name: column.comment for column in table.all_columns}
+    return (ViewColumn(name, f"s.{engine.quoted(name)}", comments[name]) for name in names)
+
+
+def _day(engine: Engine) -> tuple[ViewColumn, ...]:
+    day = f"s.{engine.quoted('date')}"
+    return (ViewColumn("date", day, "the calendar date in the workspace's time zone"), *_week(engine, day))
+
+
+def _hour(engine: Engine) -> tuple[ViewColumn, ...]:
+    day = "CAST(s.local_time AS DATE)"
+    return (
+        ViewColumn("hour", f"s.{engine.quoted('hour')}", "the start of the hour, UTC"),
+        ViewColumn("local_time", "s.local_time", "the start of the hour on the workspace's wall clock"),
+        ViewColumn("local_date", day, "the workspace's calendar date at the start of the hour"),
+        ViewColumn("local_hour", "EXTRACT(HOUR FROM s.local_time)", "the hour of the workspace's day, 0 to 23"),
+        *_week(engine, day),
+    )
+
+
+def _week(engine: Engine, day: str) -> Iterator[ViewColumn]:
+    yield ViewColumn("week_start", engine.week_start(day), "the Monday of that date's week")
+    yield ViewColumn("iso_week", engine.iso_week(day), "that date's ISO 8601 week, such as 2026-W47")
+    yield ViewColumn("weekday", engine.weekday(day), "1 for Monday to 7 for Sunday")

@@ -1,0 +1,1 @@
+"""Programs beside the collector: the demo, the soak, the benchmarks."""

@@ -1,0 +1,74 @@
+"""The machine that figures are measured on: its cores and who runs on which, its versions, how busy it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WORK = ROOT / ".bench"
+"""Everything that the bench makes: environments, lakes, results. Git ignores it."""
+
+MEASURED_WITH = ("aiohttp", "orjson", "pyarrow", "pydantic", "tenacity")
+
+
+def server_core() -> int:
+    """Where servers run, and the bench itself."""
+    return min(os.sched_getaffinity(0))
+
+
+def client_core() -> int:
+    """Where what is measured runs: another core than the server's, where there is one."""
+    return max(_every_core())
+
+
+def stay_off_the_client_core() -> None:
+    """Move the bench to the servers' core, so that it does not disturb what it measures."""
+    os.sched_setaffinity(0, {min(_every_core())})
+
+
+def load() -> float:
+    """How many processes have wanted a core in the last minute."""
+    return os.getloadavg()[0]
+
+
+def described() -> dict[str, str]:
+    """What a reader needs to judge the figures."""
+    return {
+        "processor": _field("/proc/cpuinfo", "model name"),
+        "cores": str(len(_every_core())),
+        "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.0f} GiB",
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "nginx": _nginx(),
+        **{name: version(name) for name in MEASURED_WITH},
+    }
+
+
+def _every_core() -> set[int]:
+    return _CORES
+
+
+def _field(file: str, name: str) -> str:
+    for line in Path(file).read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return "unknown"
+
+
+def _nginx() -> str:
+    if shutil.which("nginx") is None:
+        return "absent"
+    told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
+    return told.strip().rpartition("/")[2]
+
+
+if not hasattr(os, "sched_getaffinity"):
+    sys.exit("the bench reads /proc and pins processes to cores: it needs Linux")
+_CORES = os.sched_getaffinity(0)

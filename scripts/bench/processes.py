@@ -1,0 +1,96 @@
+"""Runs a program on a core of its own and tells what it cost, as the kernel counted it.
+
+Peak memory is what `wait4` tells. A child's count begins with its parent's, so the bench must stay small: whatever
+needs pyarrow runs as a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.bench.machine import ROOT, client_core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SAMPLE_SECONDS = 0.25
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """At `seconds` after the start: bytes of resident memory, and what the probe said."""
+
+    seconds: float
+    rss: int
+    probed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a whole process cost. `read` and `written`: bytes through files and pipes, not sockets."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_rss: int
+    read: int
+    written: int
+    output: str
+    samples: tuple[Sample, ...] = ()
+
+
+def measure(
+    command: Sequence[str],
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    probe: Callable[[], int] | None = None,
+    allowed: tuple[int, ...] = (0,),
+) -> Cost:
+    """Run a command to its end; its output goes to files in the folder. With a probe, memory is sampled over time."""
+    output, errors = folder / "stdout", folder / "stderr"
+    with output.open("wb") as out, errors.open("wb") as err:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **(environment or {})})
+        os.sched_setaffinity(process.pid, {client_core()})
+        samples = _watch(process.pid, began, probe)
+        seconds = time.perf_counter() - began
+        read, written = _bytes(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in allowed:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{errors.read_text()[-2000:]}")
+    cpu, rss = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return Cost(seconds, cpu, rss, read, written, str(output), tuple(samples))
+
+
+def _watch(pid: int, began: float, probe: Callable[[], int] | None) -> list[Sample]:
+    """Wait until the process has ended, and leave it for `wait4`."""
+    samples: list[Sample] = []
+    ended = os.pidfd_open(pid)
+    try:
+        while not select.select([ended], [], [], _SAMPLE_SECONDS if probe else None)[0]:
+            if probe:
+                samples.append(Sample(time.perf_counter() - began, _rss(pid), probe()))
+    finally:
+        os.close(ended)
+    return samples
+
+
+def _rss(pid: int) -> int:
+    with suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return 0
+
+
+def _bytes(pid: int) -> tuple[int, int]:
+    """What an ended process, not yet waited for, has read and written."""
+    counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(counts["rchar"]), int(counts["wchar"])

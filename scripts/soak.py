@@ -1,0 +1,53 @@
+"""`make soak`: what the tests do a few times, many times and with new seeds: runs killed, months simulated.
+
+Each part is a program of its own, ends by itself, prints the seed of whatever fails, and ends with a line of figures,
+which are told again in a table. Everything is on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = {
+    "runs killed": ("tests.reliability.kills", "--kills"),
+    "months simulated": ("tests.simulation.soak", "--seeds"),
+}
+
+
+def main() -> None:
+    """Run the parts, one after the other; ends with the exit code of the first that failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="runs to kill, about 1.5 s each [default: 200]")
+    parser.add_argument("--seeds", type=int, default=2000, help="months to simulate [default: 2000]")
+    asked = vars(parser.parse_args())
+    began, rows, failed = time.monotonic(), [], 0
+    for title, (module, option) in PARTS.items():
+        code, figures = part(module, option, asked[option.removeprefix("--")])
+        rows.append((title, "failed" if code else "passed", figures))
+        failed = failed or code
+    print(f"\nsoaked for {time.monotonic() - began:.0f} s")
+    for title, verdict, figures in rows:
+        print(f"  {title:<18}{verdict:<8}{figures}")
+    sys.exit(failed)
+
+
+def part(module: str, option: str, count: int) -> tuple[int, str]:
+    """Run a part with what it says passed on; gives its exit code and last line."""
+    print(f"== {module} {option} {count}", flush=True)
+    last = ""
+    command = [sys.executable, "-m", module, option, str(count)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101  # for the types' sake
+        for line in process.stdout:
+            print(f"   {line}", end="", flush=True)
+            last = line.strip() or last
+    return process.returncode, last
+
+
+if __name__ == "__main__":
+    main()

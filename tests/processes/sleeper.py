@@ -1,0 +1,122 @@
+"""A run that falls asleep between two steps of its store, while another one takes its workspace over and lands.
+
+Both runs are in this process, on threads of their own: so each step is met exactly, as no signal from outside could.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from collector.api.transport import AiohttpTransport
+from collector.clock import SystemClock
+from collector.fetch.pacing import ThrottlePacer
+from collector.fetch.stop import Stop
+from collector.lake.lock import Process
+from collector.lake.recorder import Bounds
+from collector.lake.stores import open_store
+from collector.order import Order
+from collector.root import off_the_loop
+from collector.run import run
+from collector.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from collector.clock import Clock
+    from collector.config.settings import Config
+    from collector.fetch.progress import LaneProgress
+    from collector.lake.store import Replacement, Stage, Store, Tag
+    from collector.summary import Summary
+
+
+class LaterClock(SystemClock):
+    """The clock of a run that comes long after every lease that was taken before."""
+
+    def now(self) -> datetime:
+        """An hour later than it is."""
+        return super().now() + timedelta(hours=1)
+
+
+class DrowsyStore:
+    """The store within, and a step before which its run falls asleep: `meanwhile` is what then happens. Steps count."""
+
+    def __init__(self, store: Store, at: int, meanwhile: Callable[[], None]) -> None:
+        self._store, self._at, self._meanwhile = store, at, meanwhile
+        self.steps = 0
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps == self._at:
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(self._meanwhile).result()
+
+    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+        self._step()
+        return self._store.open(path)
+
+    def list(self, folder: str) -> Mapping[str, Tag]:
+        self._step()
+        return self._store.list(folder)
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        self._step()
+        with self._store.stage() as stage:
+            yield stage
+            self._step()
+
+    def publish(self, replacement: Replacement) -> Tag:
+        self._step()
+        return self._store.publish(replacement)
+
+    def delete(self, path: str, expected: Tag | None = None) -> None:
+        self._step()
+        self._store.delete(path, expected)
+
+    def move(self, path: str, to: str) -> None:
+        self._step()
+        self._store.move(path, to)
+
+    def sweep(self) -> None:
+        self._step()
+        self._store.sweep()
+
+
+def collect(config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]) -> Summary:
+    """A whole run on this thread."""
+    return asyncio.run(_collect(config, as_of, run_id, clock, store))
+
+
+def plain(config: Config) -> Callable[[str], Store]:
+    """The stores of the config's lake."""
+    return lambda workspace: open_store(config.lake, workspace)
+
+
+async def _collect(
+    config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]
+) -> Summary:
+    async with AiohttpTransport() as transport:
+        world = World(
+            clock=clock,
+            store=store,
+            transport=transport,
+            pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
+            rng=Random(run_id),  # noqa: S311  # jitter is no secret
+            offload=off_the_loop,
+            stop=Stop(),
+            process=Process.current(),
+            bounds=Bounds(),
+        )
+        return await run(config, Order(run_id, as_of), world, _unwatched)
+
+
+@asynccontextmanager
+async def _unwatched(_: Sequence[LaneProgress], __: Clock) -> AsyncIterator[None]:
+    yield

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from collector.simulator.options import Options, PoolOptions
+from tests.night import make_apps, make_segments
+from tests.processes.program import Site
+from tests.processes.watched_pool import others_spend, watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMIT, PERIOD, RESERVED = 400, 3, 80
+POOL = PoolOptions(limit=LIMIT, period_seconds=PERIOD)
+
+
+def make_site(folder: Path, segments: int, pool: PoolOptions = POOL, per_second: int = 400) -> Site:
+    """A series an app and segment by day, one window each; a fifth of the pool is the others'."""
+    members = {"apps": make_apps(10), "segments": make_segments(segments)}
+    rate = {"per_second": per_second, "reserve": RESERVED / LIMIT}
+    options = Options(pool=pool, latency_ms=(2, 10))
+    workspace = {"name": "acme", "units": ["day"], "rate_limit": rate, "concurrency": 8, **members}
+    return Site(folder, workspace, options=options, start="2026-11-20")
+
+
+def test_a_pool_is_used_up_to_its_reserve_and_no_further(tmp_path: Path) -> None:
+    """While others spend, too: over 95 per cent of what may be used is, period by period; nothing of the reserve."""
+    site = make_site(tmp_path, 109)
+    pool = watch(site)
+    with site.served(), others_spend(site, every=0.05), site.run() as program:
+        assert program.ended() == 0
+    assert site.night.rows() == site.truth()
+    whole = pool.whole()
+    shares = [period.taken / (period.taken + period.left - RESERVED) for period in whole]
+    late = max(period.first_after for period in whole)
+    print(f"\n{len(whole)} periods: used {min(shares):.1%} to {max(shares):.1%}, began {late:.2f} s late at most")  # noqa: T201
+    assert len(whole) >= 2
+    assert min(period.left for period in pool.periods.values()) >= RESERVED
+    assert sum(period.refused for period in pool.periods.values()) == 0
+    assert sum(shares) / len(shares) > 0.95
+
+
+def test_others_who_empty_the_pool_at_once_cost_a_handful_of_429s(tmp_path: Path) -> None:
+    """What was under way is refused once; then nothing is sent before the reset, and all is answered after it."""
+    site = make_site(tmp_path, 59)
+    pool = watch(site)
+    with site.served(), site.run() as program:
+        for taken in (60, 320):
+            program.until(lambda: site.answered() >= taken)  # noqa: B023  # called at once
+            site.simulation.spend("acme", LIMIT)
+        assert program.ended() == 0
+    assert site.night.rows() == site.truth()
+    refused = sum(period.refused for period in pool.periods.values())
+    print(f"\n{refused} answers of 429 for {site.simulation.tally.requests} requests")  # noqa: T201
+    assert refused <= 2 * 8
+    assert program.report["failures"] == []
+
+
+def test_a_deadline_ends_a_run_that_waits_for_its_pool(tmp_path: Path) -> None:
+    """The pool is empty until the clock hour, the deadline is not: exit 3 in time, what has come landed, and said."""
+    site = make_site(tmp_path, 59, PoolOptions(limit=LIMIT))
+    with site.served():
+        with site.run("--deadline", "5s") as program:
+            assert program.ended() == 3
+        report = program.report
+        assert report["windows_ok"] == site.answered() >= 0.95 * (LIMIT - RESERVED)
+        assert (report["windows_failed"], report["exit_code"]) == (0, 3)
+        assert report["windows_ok"] + report["windows_skipped"] == 600
+        assert report["rows_added"] == len(site.night.rows())
+        assert "paused until" in program.stderr
+        assert "the deadline has come" in program.stderr
+        assert report["duration_seconds"] < 30
+        site.simulation.site("acme").pool.refill()
+        with site.run("--deadline", "5s") as program:
+            program.ended()
+        assert site.night.rows() == site.truth()
+
+
+def test_a_deadline_ends_a_run_that_is_slow(tmp_path: Path) -> None:
+    """Newest buckets first, as many as there is time for; in flight or not, nothing is lost and nothing asked twice."""
+    members = {"apps": make_apps(2), "concurrency": 2}
+    site = Site(tmp_path, {"name": "acme", **members}, options=Options(latency_ms=(50, 50)), start="2025-09-01")
+    with site.served():
+        with site.run("--deadline", "4s") as program:
+            assert program.ended() == 3
+        done = program.report["windows_ok"]
+        assert 0 < done == site.answered()
+        assert program.report["windows_failed"] == 0
+        with site.run() as program:
+            assert program.ended() == 0
+        assert site.answered() == done + program.report["requests"]
+        assert site.night.rows() == site.truth()

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+import collector
+from collector.simulator.faults import Fault, Faults
+from tests.processes.program import Program, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One workspace with one app, by day."""
+    site = Site(tmp_path_factory.mktemp("surface"), {"name": "acme", "units": ["day"]}, start="2026-11-20")
+    with site.served():
+        yield site
+
+
+def bare(site: Site, *arguments: str, **environ: str) -> Program:
+    """The program without its config named."""
+    return Program(list(arguments), site.night, environ)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "Commands:"),
+        (["collect"], 2, "No such command"),
+        (["run", "--jsn"], 2, "No such option"),
+        (["run", "--max-requests", "-1"], 2, "--max-requests"),
+        (["run", "--deadline", "-5s"], 2, "deadline"),
+        (["run", "--log-format", "xml"], 2, "json"),
+        (["--config", "nowhere.yaml", "validate"], 2, "nowhere.yaml"),
+    ],
+)
+def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
+    """No command, an unknown one, an unknown option, a value that is none: told on stderr, with nothing on stdout."""
+    with bare(site, *arguments) as program:
+        assert (program.ended(), program.stdout) == (code, "")
+    assert said in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+def test_the_module_is_the_program(site: Site) -> None:
+    """`python -m collector --version` and `--help` answer on stdout with exit 0."""
+    with bare(site, "--version") as version, bare(site, "--help") as help_page:
+        assert (version.ended(), help_page.ended()) == (0, 0)
+    assert collector.__version__ in version.stdout
+    assert "run" in help_page.stdout
+    assert version.stderr == help_page.stderr == ""
+
+
+def test_json_stands_alone_on_stdout(site: Site) -> None:
+    """`run --json`, `plan --json` and `schema` print one JSON object and nothing else, whatever is logged beside it."""
+    site.simulation.now += timedelta(days=1)
+    as_of = ["--as-of", site.simulation.now.isoformat()]
+    for arguments in (["plan", "--json", *as_of], ["schema"], ["run", "--json", "-vv", *as_of]):
+        with site.call(*arguments) as program:
+            assert program.ended() == 0
+        assert isinstance(json.loads(program.stdout), dict)
+        assert program.stdout.startswith("{")
+    assert "attempt 1" in program.stderr
+
+
+def test_each_log_line_is_an_object(site: Site) -> None:
+    """With --log-format json each line of the log is an object with time, level, logger and message."""
+    site.simulation.now += timedelta(days=1)
+    site.simulation.faults = Faults({Fault.SERVER_ERROR: 1.0}, first_attempts=1)
+    with site.run("--log-format", "json", "-vv") as program:
+        assert program.ended() == 0
+    site.simulation.faults = Faults()
+    logged = [json.loads(line) for line in program.stderr.splitlines() if line.startswith("{")]
+    assert sum("attempt 1" in line["message"] for line in logged) == 1
+    assert sum("answered with" in line["message"] for line in logged) == 1
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)
+
+
+def test_how_much_is_said(site: Site) -> None:
+    """-q: no log line of a good night; nothing: none either; -v: each step; -vv: each request."""
+    said = {}
+    for option in ("-q", "--log-format=text", "-v", "-vv"):
+        site.simulation.now += timedelta(days=1)
+        with site.run(option) as program:
+            assert program.ended() == 0
+        said[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
+    assert (said["-q"], said["--log-format=text"]) == ([], [])
+    assert 0 < len(said["-v"]) < len(said["-vv"])
+
+
+def test_the_config_is_found_by_the_environment(site: Site) -> None:
+    """$COLLECTOR_CONFIG names the file, and --config wins over it."""
+    environ = {"COLLECTOR_CONFIG": str(site.night.config)}
+    with bare(site, "validate", **environ) as named:
+        assert named.ended() == 0
+    assert "acme: 1 apps" in named.stdout
+    with bare(site, "--config", "other.yaml", "validate", **environ) as both:
+        assert both.ended() == 2
+    assert "other.yaml" in both.stderr
+
+
+def test_mistakes_in_the_config_are_lines(site: Site, tmp_path: Path) -> None:
+    """Each mistake is a line with file, line and what to write; nothing is fetched; exit 2 of every command."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(site.night.config.read_text().replace("apps:", "aps:").replace("endpoint:", "endpont:"))
+    for command in ("run", "plan", "validate"):
+        with bare(site, "--config", str(wrong), command) as program:
+            assert (program.ended(), program.stdout) == (2, "")
+        assert len([line for line in program.stderr.splitlines() if line.startswith(f"{wrong}:")]) >= 2
+        assert "Traceback" not in program.stderr
+
+
+def test_plan_needs_no_key_and_run_does(site: Site) -> None:
+    """With keys unset `plan` and `validate --no-secrets` answer; `run` and `validate` name the variable and exit 2."""
+    for arguments, code in ((["plan"], 0), (["validate", "--no-secrets"], 0), (["run"], 2), (["validate"], 2)):
+        with site.call(*arguments, KEY_ACME="") as program:
+            assert program.ended() == code, (arguments, program.stderr)
+        assert ("KEY_ACME" in program.stderr) == (code == 2)
+
+
+def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
+    """The lake's path leads to a file: exit 5 with what could not be written, no trace, the file as it was."""
+    site = Site(tmp_path, {"name": "acme"})
+    site.night.lake.write_text("not a lake")
+    with site.served(), site.run() as program:
+        assert program.ended() == 5
+    assert str(site.night.lake) in program.stderr
+    assert "Traceback" not in program.stderr
+    assert site.night.lake.read_text() == "not a lake"
+    assert site.answered() == 0
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["schema"], ["run"], ["run", "--json"], ["--help"]])
+def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) -> None:
+    """`collector … | head -0`: no trace, no complaint of the interpreter; a run has landed, and keeps its exit code."""
+    site.simulation.now += timedelta(days=1)
+    as_of = ["--as-of", site.simulation.now.isoformat()] if arguments[0] in ("run", "plan") else []
+    ours, theirs = os.pipe()
+    os.close(ours)
+    line = [sys.executable, "-m", "collector", "--config", str(site.night.config), *arguments, *as_of]
+    environ = {**os.environ, **site.night.environ}
+    try:
+        ended = subprocess.run(line, stdout=theirs, stderr=subprocess.PIPE, env=environ, timeout=60, text=True)
+    finally:
+        os.close(theirs)
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
+    if arguments[0] == "run":
+        assert ended.returncode == 0, ended.stderr
+        assert site.night.rows() == site.truth()

@@ -1,0 +1,50 @@
+"""Eight nights of two workspaces, made by the stand-in: the lake that the examples of docs/queries.md are run on.
+
+All of it is pinned, so the same answers come out on each day and machine.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from collector.simulator.serving import running
+from collector.simulator.simulation import Simulation
+from tests.night import Night, make_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAST = datetime(2026, 11, 23, 17, tzinfo=UTC)
+"""Past midnight in both zones, and the night's run on this machine may be at any hour."""
+ACME = {
+    "name": "acme",
+    "timezone": "America/New_York",
+    "apps": [{"name": "ios", "id": "acme-ios"}, {"name": "android", "id": "acme-android"}],
+    "segments": [{"name": "vip", "id": "acme-vip"}, {"name": "new_users", "id": "acme-new-users"}],
+}
+GLOBEX = {
+    "name": "globex",
+    "timezone": "Asia/Tokyo",
+    "apps": [{"name": "ios", "id": "globex-ios"}],
+    "segments": [{"name": "loyal", "id": "globex-loyal"}],
+    "scopes": ["app", "app_segment", "workspace", "workspace_segment"],
+}
+
+
+def eight_nights(folder: Path) -> Night:
+    """A lake from 2026-11-01 on; a key that is wrong for one night; at the end the first days of a longer history."""
+    night = Night(folder, make_document("http://127.0.0.1:1", ACME, GLOBEX, start="2026-11-01"))
+    simulation = Simulation(night.settings().workspaces, now=LAST)
+    with running(simulation) as url:
+        for workspace in night.document["workspaces"]:
+            workspace["endpoint"] = url
+        night.write()
+        for back in reversed(range(8)):
+            simulation.now = LAST - timedelta(days=back)
+            wrong = {"KEY_GLOBEX": "not-the-key"} if back == 3 else {}
+            assert night.run(simulation.now, environ=wrong).exit_code == (3 if wrong else 0)
+        night.document["defaults"]["start"] = "2026-10-20"
+        night.write()
+        assert night.run(LAST, "--from", "2026-10-20", "--to", "2026-10-25", "--app", "ios").exit_code == 0
+    return night

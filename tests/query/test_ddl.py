@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from collector.lake.catalog import TABLES
+from collector.query.command import ENGINES
+from tests.night import Night, make_document
+from tests.query.declared import ddl, declared
+from tests.query.examples import session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+@every_engine
+def test_every_statement_parses(night: Night, engine: str) -> None:
+    """Each engine's own grammar, as sqlglot knows it, takes every statement."""
+    sqlglot = pytest.importorskip("sqlglot", reason="sqlglot is not installed: pip install -e '.[dev]'")
+    kinds: set[str] = set()
+    for statement in declared(night, engine):
+        # A clause that sqlglot does not know, from Google's pages.
+        known = re.sub(r"WITH PARTITION COLUMNS \([^)]*\)\n", "", statement) if engine == "bigquery" else statement
+        kinds.add(sqlglot.parse_one(known, read=engine).key)
+    assert kinds <= {"create", "drop", "comment", "set"}
+
+
+@every_engine
+def test_every_table_and_view_is_declared_with_comments(night: Night, engine: str) -> None:
+    """All eleven tables, whether or not they have rows, and all eleven views; each column with what it means."""
+    text = ddl(night, engine).stdout
+    created = re.findall(r"^CREATE (?:OR REPLACE )?(?:EXTERNAL )?(?:TABLE|VIEW) (\w+)", text, re.MULTILINE)
+    assert len(created) == len(set(created)) == 22
+    assert {table.name for table in TABLES} <= set(created)
+    for table in TABLES:
+        for column in table.columns:
+            assert column.comment in text.replace("\\'", "'").replace("''", "'"), column.name
+
+
+@every_engine
+def test_one_view_comes_with_what_it_reads(night: Night, engine: str) -> None:
+    """--table declares the table or view named, and what it reads, and nothing else."""
+    created = re.findall(r"^CREATE .*?(?:TABLE|VIEW) (\w+)", ddl(night, engine, "--table", "app_days").stdout, re.M)
+    assert set(created) == {"sessions_app_daily", "coverage", "workspaces", "app_names", "app_days"}
+    unknown = ddl(night, engine, "--table", "app_day")
+    assert (unknown.exit_code, "did you mean app_days?" in unknown.stderr) == (2, True)
+
+
+def test_duckdb_carries_it_out(night: Night) -> None:
+    """DuckDB executes the output as it is: the rows of `sql`, and comments on every table, view and column."""
+    with duckdb.connect() as connection, session(night) as opened:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(ddl(night, "duckdb").stdout)
+        views = connection.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall()
+        assert len(views) == 22
+        assert all(comment for _, comment in views)
+        for name, _ in views:
+            query = f"SELECT * FROM {name} ORDER BY ALL"
+            assert connection.sql(query).to_arrow_table().equals(next(opened.answers(query))), name
+        bare = "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
+        assert connection.execute(bare).fetchone() == (0,)
+
+
+def test_duckdb_takes_a_lake_without_files_and_with_strange_signs(tmp_path: Path) -> None:
+    """Tables without a file are declared empty, with their types; signs of patterns in a path mean themselves."""
+    night = Night(tmp_path / "a [b] *'s", make_document("http://127.0.0.1:1", {"name": "acme"}))
+    with duckdb.connect() as connection:
+        connection.execute(ddl(night, "duckdb").stdout)
+        assert connection.execute("SELECT count(*) FROM app_segment_hours").fetchone() == (0,)
+        (kind,) = connection.execute("SELECT DISTINCT typeof(hour) FROM (SELECT NULL::TIMESTAMPTZ AS hour)").fetchall()
+        described = connection.execute("SELECT column_type FROM (DESCRIBE app_hours) WHERE column_name = 'hour'")
+        assert described.fetchone() == kind
+    folder = night.lake / "coverage" / "workspace=acme"
+    folder.mkdir(parents=True)
+    with duckdb.connect() as connection:
+        file = str(folder / "data.parquet").replace("'", "''")
+        names = ", ".join(
+            f"NULL::VARCHAR AS {column.name}" for column in TABLES[-2].columns if str(column.type) == "string"
+        )
+        times = "now() AS first_start, now() AS last_end, now() AS answered_at"
+        connection.execute(f"COPY (SELECT {names}, {times}) TO '{file}' (FORMAT parquet)")
+        connection.execute(ddl(night, "duckdb").stdout)
+        assert connection.execute("SELECT workspace, count(*) FROM coverage GROUP BY ALL").fetchall() == [("acme", 1)]
+
+
+def test_athena_needs_no_crawler(night: Night) -> None:
+    """Athena computes partitions from the config's workspaces and from dates: months, and days for runs."""
+    statements = declared(night, "athena")
+    days = next(each for each in statements if each.startswith("CREATE EXTERNAL TABLE sessions_app_daily"))
+    log = next(each for each in statements if each.startswith("CREATE EXTERNAL TABLE collection_log"))
+    for line in (
+        "'projection.enabled' = 'true'",
+        "'projection.workspace.type' = 'enum'",
+        "'projection.workspace.values' = 'acme,globex'",
+        "'projection.month.type' = 'date'",
+        "'projection.month.format' = 'yyyy-MM-dd'",
+        "'projection.month.interval' = '1'",
+        "'projection.month.interval.unit' = 'MONTHS'",
+        "LOCATION 's3://bucket/some prefix/sessions_app_daily/'",
+        "s3://bucket/some prefix/sessions_app_daily/workspace=${workspace}/month=${month}'",
+    ):
+        assert line in days
+    assert "'projection.run_date.interval.unit' = 'DAYS'" in log
+
+
+@pytest.mark.parametrize(
+    ("engine", "lake", "written"),
+    [
+        ("spark", "s3://bucket/p", "'s3a://bucket/p/coverage'"),
+        ("spark", "/data/lake", "'file:///data/lake/coverage'"),
+        ("databricks", "abfs://c@a.dfs.core.windows.net/p", "'abfss://c@a.dfs.core.windows.net/p/coverage'"),
+        ("bigquery", "gs://bucket/p/", "'gs://bucket/p/coverage/*.parquet'"),
+        ("snowflake", "gs://bucket/p", "URL = 'gcs://bucket/p/'"),
+        ("snowflake", "@stage/p", "LOCATION = @stage/p/coverage/"),
+        ("athena", "s3a://bucket/p", "'s3://bucket/p/coverage/'"),
+    ],
+)
+def test_addresses_are_written_as_the_engine_takes_them(night: Night, engine: str, lake: str, written: str) -> None:
+    """--lake says where the engine finds the lake, in the scheme that the engine knows."""
+    assert written in ddl(night, engine, "--lake", lake, "--table", "coverage").stdout
+
+
+def test_a_lake_out_of_reach_is_refused(night: Night) -> None:
+    """An engine that cannot read where the lake is: one line that says where it can, exit 2."""
+    for engine, lake in (("athena", "gs://bucket"), ("bigquery", "/data/lake"), ("databricks", "./lake")):
+        refused = ddl(night, engine, "--lake", lake)
+        assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+        assert "--lake" in refused.stderr

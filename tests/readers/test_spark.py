@@ -1,0 +1,107 @@
+"""Spark reads the lake in its folder; its readers of object stores are jars that no package brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from collector.lake.catalog import SESSIONS, TABLES, Table
+from tests.night import Night, make_document
+from tests.query.declared import declared
+from tests.query.examples import session
+from tests.readers.lake import in_order, rows_of, same_types, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.lakes,
+    pytest.mark.spark,
+    pytest.mark.filterwarnings("ignore"),  # Spark's own
+]
+ZONE = "America/Los_Angeles"
+"""Neither UTC nor a workspace's: what depends on the session's zone shows."""
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Spark of this process's own, which listens on this machine alone."""
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install -e '.[lakes]'")
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": ZONE,
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    builder = sql.SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    started = builder.getOrCreate()
+    started.sparkContext.setLogLevel("ERROR")
+    yield started
+    started.stop()
+
+
+def answer(frame: Any) -> pa.Table:
+    """A frame's rows, instants in UTC as they are in the lake."""
+    found = frame.toArrow()
+    utc = [
+        pa.field(field.name, pa.timestamp("us", tz="UTC"))
+        if pa.types.is_timestamp(field.type) and field.type.tz
+        else field
+        for field in found.schema
+    ]
+    return found.cast(pa.schema(utc))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_spark_reads_it(spark: Any, lake: Path, table: Table) -> None:
+    """Spark, told nothing: the contract's columns, types and rows, month and run_date as dates."""
+    found = answer(spark.read.parquet(str(lake / table.name)))
+    assert same_types(found.schema, table)
+    assert rows_of(found) == truth(lake, table)
+
+
+def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
+    """Spark's plan filters partitions by the month asked for, and its scan opens their files alone."""
+    frame = spark.read.parquet(str(lake / SESSIONS[0].name)).where("month = DATE '2026-10-01'")
+    plan = frame._jdf.queryExecution().executedPlan()
+    frame._jdf.queryExecution().toRdd().count()
+    assert "PartitionFilters: [isnotnull(month" in plan.toString()
+    assert plan.collectLeaves().head().metrics().apply("numFiles").value() == 2
+
+
+def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
+    """Spark executes `ddl`: every view has DuckDB's rows, whatever zone the session is in; columns are commented."""
+    for statement in declared(landed, "spark"):
+        spark.sql(statement)
+    names = [row.tableName for row in spark.sql("SHOW TABLES").collect()]
+    assert len(names) == 22
+    for name in names:
+        described = spark.sql(f"DESCRIBE {name}").collect()
+        columns = [row for row in described if row.col_name and not row.col_name.startswith("#")]
+        assert all(row.comment for row in columns), name
+    with session(landed) as opened:
+        for name in names:
+            ours = next(opened.answers(f"FROM {name}"))
+            theirs = answer(spark.sql(f"SELECT * FROM {name}"))
+            assert theirs.column_names == ours.column_names
+            assert in_order(rows_of(theirs)) == in_order(rows_of(ours)), name
+    october = spark.sql("SELECT * FROM app_hours WHERE month = DATE '2026-10-01'")
+    assert "PartitionFilters: [isnotnull(month" in october._jdf.queryExecution().executedPlan().toString()
+
+
+def test_spark_takes_a_lake_without_files(spark: Any, tmp_path: Path) -> None:
+    """Tables whose folders are not there yet are declared, and are empty."""
+    night = Night(tmp_path, make_document("http://127.0.0.1:1", {"name": "acme"}))
+    spark.sql("CREATE DATABASE nothing")
+    spark.sql("USE nothing")
+    for statement in declared(night, "spark"):
+        spark.sql(statement)
+    assert spark.sql("SELECT count(*) FROM app_segment_hours").first()[0] == 0
+    spark.sql("USE default")

@@ -1,0 +1,85 @@
+"""Runs that die at random, each lake's whole story told by one seed. `python -m tests.reliability.kills --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+from random import Random
+
+from tests.reliability.ordeal import MANY_LANDINGS, Ordeal, Plan
+
+DEATHS = 8
+"""Runs that may die on one lake, one after the other."""
+
+
+def suffer(folder: Path, seed: int, deaths: int = DEATHS) -> int:
+    """A night, runs that die while the API's counts go on changing, and two that live. Returns how many were killed."""
+    chance = Random(seed)  # noqa: S311  # to be repeated, not to be secret
+    ordeal = Ordeal(folder, seed, latency_ms=(1, 60))
+    with ordeal.served():
+        ordeal.run()
+        for _ in range(deaths):
+            ordeal.wait(hours=chance.choice((1, 7, 24)))
+            ordeal.change(chance)
+            ordeal.run_doomed(_death(chance))
+            ordeal.ledger.check_readable()
+        ordeal.change(chance)
+        ordeal.run()
+        ordeal.check_whole()
+        ordeal.wait(hours=7)
+        ordeal.run()
+        ordeal.check_whole(converged=True)
+    return ordeal.killed
+
+
+def _death(chance: Random) -> Plan:
+    """At any step, at one that others see, in the middle of a write, or at any instant from outside."""
+    bounds = MANY_LANDINGS if chance.random() < 0.5 else {}
+    match chance.randrange(4):
+        case 0:
+            return Plan(at=chance.randint(1, 100), bounds=bounds)
+        case 1:
+            return Plan(at=chance.randint(1, 20), effects=("rename", "remove"), bounds=bounds)
+        case 2:
+            return Plan(at=chance.randint(1, 15), effects=("write",), bounds=bounds)
+    return Plan(after=chance.uniform(0, 0.7), bounds=bounds)
+
+
+def main() -> None:
+    """Kill so many runs, or replay one seed; say what became of each lake."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="so many at least [default: 200]")
+    parser.add_argument("--first-seed", type=int, default=int(time.time()), help="[default: from the clock]")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    asked = parser.parse_args()
+    began, killed, lakes = time.monotonic(), 0, 0
+    for seed in [asked.seed] if asked.seed is not None else count(asked.first_seed):
+        killed += _told(seed)
+        lakes += 1
+        say(f"seed {seed}: {killed} runs killed so far, on {lakes} lakes; nothing lost")
+        if killed >= asked.kills:
+            break
+    say(f"kills={killed} lakes={lakes} lost=0 seconds={time.monotonic() - began:.0f}")
+
+
+def _told(seed: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return suffer(Path(folder), seed)
+        except BaseException:
+            say(f"seed {seed} failed; again: python -m tests.reliability.kills --seed {seed}")
+            raise
+
+
+def say(line: str) -> None:
+    """Tell it at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

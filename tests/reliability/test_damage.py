@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from collector.clock import SystemClock
+from collector.lake.local import LocalStore
+from collector.lake.lock import Lock, Process
+from tests.reliability.ordeal import Ordeal, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DATA = "sessions_app_segment_hourly/workspace=acme/month=2026-10-01/data.parquet"
+RESTATEMENTS = "restatements/workspace=acme/month=2026-10-01/data.parquet"
+COVERAGE = "coverage/workspace=acme/data.parquet"
+
+
+@pytest.fixture
+def ordeal(tmp_path: Path) -> Iterator[Ordeal]:
+    """A lake after two nights, the second with restatements; a third is due."""
+    ordeal, chance = Ordeal(tmp_path, scopes=["app_segment"]), Random(0)  # noqa: S311
+    with ordeal.served():
+        for _ in range(2):
+            assert ordeal.run().exit_code == 0
+            ordeal.wait(hours=7)
+            ordeal.change(chance)
+        yield ordeal
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def zeroed(file: Path) -> None:
+    """As a file system does after a crash: the length is right."""
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def zeroed_inside(file: Path) -> None:
+    """The footer is sound; a page is not what its checksum says."""
+    data = bytearray(file.read_bytes())
+    data[60:90] = bytes(30)
+    file.write_bytes(data)
+
+
+def of_another_schema(file: Path) -> None:
+    pq.write_table(pa.table({"sessions": ["many"]}), file)
+
+
+def of_another_type(file: Path) -> None:
+    rows = pq.ParquetFile(file).read()
+    pq.write_table(rows.set_column(rows.column_names.index("app_id"), "app_id", pa.nulls(rows.num_rows)), file)
+
+
+def of_another_month(file: Path) -> None:
+    """A sound file, put back in the wrong place."""
+    rows = pq.ParquetFile(file).read()
+    late = pa.array([datetime(2026, 12, 1, tzinfo=UTC)] * rows.num_rows, pa.timestamp("us", "UTC"))
+    pq.write_table(rows.set_column(rows.column_names.index("hour"), "hour", late), file)
+
+
+DAMAGES = [cut, emptied, zeroed, zeroed_inside, of_another_schema, of_another_type]
+
+
+@pytest.mark.parametrize(
+    ("damage", "path"), [*((damage, DATA) for damage in DAMAGES), (cut, RESTATEMENTS), (of_another_type, RESTATEMENTS)]
+)
+def test_a_damaged_file_is_named_and_never_overwritten(
+    ordeal: Ordeal, damage: Callable[[Path], None], path: str
+) -> None:
+    """A run that meets it ends with 5 and names it; `repair` keeps it aside; the next run fetches what it held."""
+    file = ordeal.night.lake / path
+    damage(file)
+    left = file.read_bytes()
+    met = ordeal.night.run(ordeal.now)
+    assert (met.exit_code, f"{path} is not as the collector wrote it" in met.stderr) == (5, True), met.stderr
+    assert "collector repair" in met.stderr
+    assert file.read_bytes() == left
+
+    (found,) = check_repair(ordeal)
+    assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/damaged/{path}")
+    assert (ordeal.night.lake / found["moved_to"]).read_bytes() == left
+    assert ("are lost" in found["then"]) == (path == RESTATEMENTS)
+    assert ordeal.night.run(ordeal.now).exit_code == 0
+    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+
+
+def test_rows_of_another_month_are_damage_too(ordeal: Ordeal) -> None:
+    """A sound file in another's place is found, and what belongs there is fetched again."""
+    of_another_month(ordeal.night.lake / DATA)
+    (found,) = check_repair(ordeal)
+    assert "2026-12-01" in found["reason"]
+    assert ordeal.night.run(ordeal.now).exit_code == 0
+    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+
+
+def test_a_file_damaged_twice_is_kept_twice(ordeal: Ordeal) -> None:
+    """What was moved aside is never overwritten by what is moved aside later."""
+    for _ in range(2):
+        cut(ordeal.night.lake / DATA)
+        check_repair(ordeal)
+        assert ordeal.night.run(ordeal.now).exit_code == 0
+    kept = {path for path in ordeal.night.bytes() if "/damaged/" in path}
+    assert kept == {f"_collector/acme/damaged/{DATA}", f"_collector/acme/damaged/{DATA}.2"}
+
+
+def test_a_damaged_log_costs_the_log(ordeal: Ordeal) -> None:
+    """Nothing is asked again, and no count is lost with it."""
+    ordeal.run()
+    log = next((ordeal.night.lake / "collection_log").rglob("*.parquet"))
+    cut(log)
+    (found,) = check_repair(ordeal)
+    assert (found["kind"], found["path"]) == ("log", str(log.relative_to(ordeal.night.lake)))
+    assert ordeal.night.run(ordeal.now).report["requests"] == 0
+    ordeal.check_whole(converged=True)
+
+
+@pytest.mark.parametrize("damage", [zeroed, zeroed_inside, of_another_schema, lambda file: file.unlink()])
+def test_coverage_that_is_lost_costs_requests_and_never_truth(ordeal: Ordeal, damage: Callable[[Path], None]) -> None:
+    """Without a repair: the run says so, asks again, and restates nothing that had not changed."""
+    ordeal.run()
+    told = ordeal.night.query("SELECT count(*) FROM {restatements}")
+    damage(ordeal.night.lake / COVERAGE)
+    again = ordeal.night.run(ordeal.now)
+    assert (again.exit_code, again.report["requests"] > 0) == (0, True)
+    assert (again.report["rows_added"], again.report["rows_restated"]) == (0, 0)
+    assert ordeal.night.query("SELECT count(*) FROM {restatements}") == told
+    ordeal.check_whole(converged=True)
+    assert ordeal.night.run(ordeal.now).report["requests"] == 0
+
+
+@pytest.mark.parametrize(("damage", "repaired"), [(cut, False), (zeroed_inside, False), (of_another_schema, True)])
+def test_a_damaged_journal_is_asked_for_again(ordeal: Ordeal, damage: Callable[[Path], None], repaired: bool) -> None:
+    """Whether a run meets it or a repair: that entry is moved aside and asked for again, and the others are landed."""
+    assert ordeal.run_doomed(Plan(at=4, effects=("rename",), bounds={"flush_points": 1})).killed
+    first, _ = sorted((ordeal.night.lake / "_collector/acme/journal").rglob("*.parquet"))
+    damage(first)
+    if repaired:
+        (found,) = check_repair(ordeal)
+        assert found["kind"] == "journal"
+    outcome = ordeal.night.run(ordeal.now)
+    assert (outcome.exit_code, outcome.report["requests"] > 0) == (0, True)
+    assert any(path.startswith("_collector/acme/damaged/_collector/acme/journal") for path in ordeal.night.bytes())
+    ordeal.check_whole(converged=True)
+
+
+def test_a_data_file_put_back_from_a_backup_is_read_again(ordeal: Ordeal) -> None:
+    """An older version voids the coverage that knew another one, whatever its age says; so does one that is gone."""
+    backup = ordeal.night.folder / "backup.parquet"
+    shutil.copy2(ordeal.night.lake / DATA, backup)
+    assert ordeal.run().exit_code == 0
+    shutil.copy2(backup, ordeal.night.lake / DATA)
+    put_back = ordeal.night.run(ordeal.now)
+    assert (put_back.exit_code, put_back.report["rows_restated"] > 0) == (0, True)
+    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+    (ordeal.night.lake / DATA).unlink()
+    gone = ordeal.night.run(ordeal.now)
+    assert (gone.exit_code, gone.report["rows_added"] > 0) == (0, True)
+    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+
+
+def test_a_copied_lake_stays_known(ordeal: Ordeal) -> None:
+    """New inodes and new times ask for nothing: a file is known by the landing that wrote it."""
+    ordeal.run()
+    shutil.copytree(ordeal.night.lake, ordeal.night.folder / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(ordeal.night.lake)
+    (ordeal.night.folder / "copy").rename(ordeal.night.lake)
+    again = ordeal.night.run(ordeal.now)
+    assert (again.exit_code, again.report["requests"], again.report["files_written"]) == (0, 0, 0)
+    ordeal.wait(hours=7)
+    assert ordeal.run().exit_code == 0
+    ordeal.check_whole(converged=True)
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "repair"])
+def test_a_lake_of_a_newer_layout_is_refused(ordeal: Ordeal, command: str) -> None:
+    """An older program neither reads nor writes it: exit 2, and not a byte changes."""
+    memory = ordeal.night.lake / "_collector/acme/workspace.json"
+    memory.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
+    before = ordeal.night.bytes()
+    outcome = ordeal.night.call(command)
+    assert (outcome.exit_code, "Upgrade the collector" in outcome.stderr) == (2, True)
+    assert ordeal.night.bytes() == before
+
+
+def test_a_dry_repair_changes_nothing(ordeal: Ordeal) -> None:
+    """It names what is damaged, exits with 5, and takes no lock."""
+    cut(ordeal.night.lake / DATA)
+    before = ordeal.night.bytes()
+    outcome = ordeal.night.call("repair", "--dry-run", "--json")
+    assert outcome.exit_code == outcome.report["exit_code"] == 5
+    (found,) = outcome.report["workspaces"][0]["found"]
+    assert (found["path"], found["moved_to"]) == (DATA, None)
+    assert DATA in outcome.stderr
+    assert ordeal.night.bytes() == before
+
+
+def test_foreign_files_are_named_and_moved_on_demand(ordeal: Ordeal) -> None:
+    """What others left in a table's folder is named; --foreign moves it; what is of no workspace is left alone."""
+    ordeal.run()
+    folder = ordeal.night.lake / DATA
+    foreign = {folder.with_name("x.parquet.tmp"), folder.with_name("_SUCCESS"), folder.parents[1] / "data.parquet"}
+    stray = ordeal.night.lake / "sessions_app_segment_daily/_SUCCESS"
+    for file in (*foreign, stray):
+        file.write_text("theirs")
+    named = ordeal.night.call("repair", "--json")
+    assert named.exit_code == 5
+    assert {found["path"] for found in named.report["workspaces"][0]["found"]} == {
+        str(file.relative_to(ordeal.night.lake)) for file in foreign
+    }
+    assert named.report["strays"] == [str(stray.relative_to(ordeal.night.lake))]
+    assert all(file.exists() for file in foreign)
+    assert ordeal.night.call("repair", "--foreign").exit_code == 5
+    assert (stray.exists(), any(file.exists() for file in foreign)) == (True, False)
+    stray.unlink()
+    assert ordeal.night.call("repair").exit_code == 0
+    ordeal.check_whole(converged=True)
+
+
+def test_a_repair_waits_for_no_run(ordeal: Ordeal) -> None:
+    """Where another run holds the workspace: exit 4, with its pid and host, and nothing is moved."""
+    cut(ordeal.night.lake / DATA)
+    store = LocalStore(ordeal.night.lake, "_collector/acme")
+    Lock(store, "acme", SystemClock(), "a-run", Process(4711, "another-host", "1")).acquire()
+    before = ordeal.night.bytes()
+    busy = ordeal.night.call("repair", "--json")
+    assert (busy.exit_code, "pid 4711 on another-host" in busy.stderr) == (4, True)
+    assert ordeal.night.bytes() == before
+
+
+def check_repair(ordeal: Ordeal) -> list[dict[str, str]]:
+    """Repair; all that is left is sound, which a second repair confirms. Returns what was found."""
+    outcome = ordeal.night.call("repair", "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert ordeal.night.call("repair", "--json").report["workspaces"][0]["found"] == []
+    assert not (ordeal.night.lake / "_collector/acme/lock.json").exists()
+    found: list[dict[str, str]] = outcome.report["workspaces"][0]["found"]
+    return found

@@ -1,0 +1,158 @@
+"""One run of the collector in virtual time, from its first effect to its end or death."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+from collector.fetch.stop import Stop
+from collector.lake.lock import Process
+from collector.lake.recorder import Bounds
+from collector.run import run
+from collector.world import World
+from tests.fetch.virtual import EvenPacer, VirtualLoop
+from tests.simulation.braze import CALM, Braze, Weather
+from tests.simulation.memory_store import Disk, MemoryStore
+from tests.simulation.mortal import Killed, Mortal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from collector.clock import Clock
+    from collector.config.settings import Config
+    from collector.fetch.progress import LaneProgress
+    from collector.order import Order
+    from collector.summary import Summary
+
+T = TypeVar("T")
+_NO_PROCESS = 1 << 23
+"""Beyond the highest number that a kernel gives."""
+
+
+class Wall:
+    """The one clock of a month: the instant at which the present run began, and the virtual seconds since."""
+
+    def __init__(self, start: datetime) -> None:
+        self.start = start
+
+    def now(self) -> datetime:
+        """The instant."""
+        return self.start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Virtual seconds; 0 between runs."""
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """A deadline or a signal (`exit_code`) after so many seconds; `twice`: a second signal comes a moment later."""
+
+    seconds: float
+    exit_code: int | None = None
+    twice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A run to be made. `host`: the machine, "" for this one, where a dead process is known to be dead."""
+
+    config: Config
+    order: Order
+    at: datetime
+    mortal: Mortal = field(default_factory=Mortal)
+    weather: Weather = CALM
+    bounds: Bounds = field(default_factory=Bounds)
+    host: str = ""
+    interruption: Interruption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of it: a summary, or None where the process died or was told twice to stop; `seconds` it took."""
+
+    attempt: Attempt
+    summary: Summary | None
+    braze: Braze
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether it died."""
+        return self.attempt.mortal.dead
+
+
+def perform(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall) -> Ended:
+    """Run to the end. Raises whatever the collector raises that is no death."""
+    wall.start = attempt.at
+    rng = Random(attempt.order.run_id)  # noqa: S311 - chance, no secrets
+    loop = VirtualLoop()
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            summary = runner.run(_main(attempt, disk, braze, wall, rng))
+    except BaseException as error:
+        if not attempt.mortal.dead or not _only(error, Killed, asyncio.CancelledError):
+            raise
+        summary = None
+    return Ended(attempt, summary, braze, loop.time())
+
+
+async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Random) -> Summary | None:
+    stop = Stop(grace_seconds=rng.choice((0.1, 5.0)))
+    who = Process(_NO_PROCESS, attempt.host or Process.current().host, "")
+    world = World(
+        clock=wall,
+        store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
+        transport=braze,
+        pacer=lambda workspace: EvenPacer(workspace.rate_limit.per_second),
+        rng=rng,
+        offload=_inline,
+        stop=stop,
+        process=Process(who.pid, who.host, "long ago"),
+        bounds=attempt.bounds,
+    )
+    _interrupt(attempt.interruption, stop)
+    try:
+        return await run(attempt.config, attempt.order, world, _nobody_watches)
+    except asyncio.CancelledError:
+        if attempt.mortal.dead or not (attempt.interruption and attempt.interruption.twice):
+            raise
+        return None
+
+
+def _interrupt(interruption: Interruption | None, stop: Stop) -> None:
+    if interruption is None:
+        return
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    code = interruption.exit_code
+    loop.call_later(interruption.seconds, stop.request, f"interrupted {code or 'by the deadline'}", code)
+    if interruption.twice and task is not None:
+        loop.call_later(interruption.seconds + 0.05, task.cancel)
+
+
+async def _inline(work: Callable[[], T]) -> T:
+    """As a thread would, it lets others run first; nothing else happens while it works."""
+    await asyncio.sleep(0)
+    return work()
+
+
+@asynccontextmanager
+async def _nobody_watches(progress: Sequence[LaneProgress], clock: Clock) -> AsyncIterator[None]:
+    yield
+
+
+def _only(error: BaseException, *kinds: type[BaseException]) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_only(inner, *kinds) for inner in error.exceptions)
+    return isinstance(error, kinds)

@@ -1,0 +1,232 @@
+"""One workspace's books through a month: what was answered, what must have landed, what each run is held to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from collector.calendar import EPOCH, closed_stop, month_span
+from collector.coverage import Covered
+from collector.lake.errors import LakeBusy
+from collector.model import SeriesKey, Span, Unit
+from collector.plan import EVERYTHING, declared_series, wanted
+from tests.simulation.invariants import Judge
+from tests.simulation.model import Model, Rows, Run, entry_of, first_day, key_of, micros
+from tests.simulation.reading import DATA, Reader, Violation, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from collector.config.settings import Workspace
+    from collector.simulator.simulation import Simulation
+    from collector.summary import WorkspaceSummary
+    from tests.simulation.attempt import Attempt, Ended
+    from tests.simulation.braze import Asked, Told
+    from tests.simulation.memory_store import Disk
+
+_MOST_UNSAFE_SECONDS = 10.0
+"""Answers go to the journal at least that often (CONTRACT section 4)."""
+
+Sent = tuple[SeriesKey, Span]
+
+
+class Books:
+    """`begin` ahead of each run, `journaled` for each entry that it writes, `check` after it."""
+
+    def __init__(self, disk: Disk, workspace: Workspace) -> None:
+        self.name = workspace.name
+        self.model = Model(workspace.timezone)
+        self.reader = Reader(disk)
+        self.judge = Judge(disk, self.reader, workspace.name)
+        self.versions: dict[str, list[tuple[pa.Buffer, Rows]]] = {}
+        self._disk = disk
+        self._states = [self.model.copy()]
+        self._sure = True
+        self._newest = EPOCH
+        self.begin({})
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a journal may wait to be landed."""
+        return len(self._states) > 1
+
+    def begin(self, ledger: Mapping[Asked, Told]) -> None:
+        """A run begins, which keeps this ledger of what it is told."""
+        self._before = self.model.copy()
+        self._entries: list[dict[str, Any]] = []
+        self._ledger = ledger
+        self._overtaken = False
+
+    def wakes(self, ledger: Mapping[Asked, Told], *, held: bool) -> None:
+        """The run that keeps this ledger wakes up, after another one. `held`: it had the lock when it fell asleep.
+
+        Where it had, or was done with the workspace, it may write nothing more there.
+        """
+        self.begin(ledger)
+        self._overtaken = held or any(name == self.name for name, _, _ in ledger)
+
+    def journaled(self, content: pa.Buffer, attempt: Attempt) -> None:
+        """An entry of the run is safe: from now on the lake owes what it holds."""
+        _hold(not self._overtaken, "a run that had lost its lock while asleep put answers into the journal")
+        entry = entry_of(content)
+        now = asyncio.get_running_loop().time()
+        for window in entry:
+            if window["status"] != "skipped":
+                told = self._told(window)
+                _hold(window["status"] == "failed" or now - told.at <= _MOST_UNSAFE_SECONDS, "an answer waited long")
+                points = list(zip(window["buckets"], window["sessions"], strict=True))
+                _hold((told.points if window["status"] == "ok" else []) == points, f"told {told}, journaled {window}")
+        self._entries += entry
+        self.model.learn(entry, Run(attempt.order.run_id, attempt.order.as_of))
+
+    def check(self, ended: Ended) -> None:
+        """Hold the lake, and what the run did, against the books."""
+        self.reader.check_paths()
+        workspace = next((one for one in ended.attempt.config.workspaces if one.name == self.name), None)
+        summary = (
+            next((one for one in ended.summary.workspaces if one.name == self.name), None) if ended.summary else None
+        )
+        sent = [(key, span) for name, key, span in self._ledger if name == self.name]
+        busy = summary is not None and isinstance(summary.problem, LakeBusy)
+        if workspace is None or (busy and not self._overtaken):
+            _hold(not sent and not self._entries, "a run asked for what was not its own")
+            return
+        if self._overtaken:
+            _hold(summary is None or isinstance(summary.problem, LakeBusy | None), f"asleep: {summary}")
+            self.judge.settled(self.model, tidy=False)
+            return
+        self._check_sent(sent, workspace, ended)
+        self._newest = max(self._newest, ended.attempt.order.as_of)
+        if summary is None or summary.problem is not None:
+            self._check_torn(bool(sent))
+            if ended.killed:
+                self._check_nothing_waited_long(ended.seconds)
+            return
+        self._check_settled(summary, sent, tidy=not ended.attempt.mortal.failed)
+        if ended.summary and ended.summary.exit_code == 0 and ended.attempt.order.narrowing == EVERYTHING:
+            self.is_complete(workspace, ended)
+
+    def is_complete(self, workspace: Workspace, ended: Ended) -> None:
+        """All that is wanted is covered."""
+        for key, span in self._wanted(workspace, ended):
+            holes = set(range(span.first, span.stop)) - self.model.covered(key)
+            _hold(not holes, f"{key}: exit 0, and yet wanted and not covered: {sorted(holes)[:5]}")
+
+    def is_true(self, workspace: Workspace, ended: Ended, simulation: Simulation, *, all_of_it: bool) -> None:
+        """What the lake holds of the lookback, or of all that is wanted, is what the API tells now."""
+        for key, span in self._wanted(workspace, ended):
+            first = max(
+                span.first, 0 if all_of_it else self._closed(workspace, key.unit, ended) - workspace.lookback[key.unit]
+            )
+            for bucket, sessions in simulation.rows(self.name, key, Span(min(first, span.stop), span.stop)):
+                row = self.model.row(key, bucket)
+                _hold(row is not None and row.sessions == sessions, f"{key} {bucket}: {row}, and the truth {sessions}")
+
+    def lost(self, path: str) -> None:
+        """Somebody removed a data file."""
+        self._replace(path, {})
+
+    def put_back(self, path: str, rows: Rows) -> None:
+        """Somebody put an old version of a data file back."""
+        self._replace(path, rows)
+
+    def forgot(self) -> None:
+        """Somebody removed the coverage table; with a journal that waits, it is open what will be in the next one."""
+        self._sure = self._sure and not self.unsettled
+        for key, buckets in self.model.answered.items():
+            self.model.void.setdefault(key, set()).update(buckets)
+
+    def _replace(self, path: str, rows: Rows) -> None:
+        place = place_of(path)
+        self.model.rows[place] = dict(rows)
+        self.model.changed.discard(place)
+        span = month_span(place[1], first_day(place[2]))
+        for key, buckets in self.model.answered.items():
+            if (key.scope, key.unit) == place[:2]:
+                self.model.void.setdefault(key, set()).update(bucket for bucket in buckets if bucket in span)
+        self._states = [self.model.copy()]
+
+    def _check_sent(self, sent: list[Sent], workspace: Workspace, ended: Ended) -> None:
+        """Nothing was asked that was known and fresh, or not closed; each outcome is of a window that was sent."""
+        order = ended.attempt.order
+        for key, span in sent:
+            closed = closed_stop(key.unit, order.as_of, workspace.settle, workspace.timezone)
+            if span.stop > closed:
+                raise Violation(f"asked for {key} {span}, which is not closed")
+            # An earlier as_of may ask again: coverage does not tell answers apart that are stale to all later runs.
+            if not order.narrowing.forced and self._sure and order.as_of >= self._newest:
+                stale = micros(order.as_of - workspace.refresh_after)
+                self._check_needed(key, span, closed - workspace.lookback[key.unit], stale)
+        outcomes = [
+            (key_of(row), Span(row["first"], row["stop"])) for row in self._entries if row["status"] != "skipped"
+        ]
+        _hold(len(set(outcomes)) == len(outcomes) and set(outcomes) <= set(sent), "outcomes twice, or of nothing sent")
+
+    def _check_needed(self, key: SeriesKey, span: Span, again: int, stale: int) -> None:
+        """Both ends of a window must be asked for: not covered, or of the lookback (from `again` on) and stale."""
+        for bucket in (span.first, span.stop - 1):
+            answered = self._before.answered.get(key, {}).get(bucket, 0)
+            if self._before.covers(key, bucket) and not (bucket >= again and answered <= stale):
+                raise Violation(
+                    f"asked for {key} {span}, and {bucket} was answered at {answered}: not stale at {stale}"
+                )
+
+    def _check_torn(self, sent: bool) -> None:
+        """Between two states of the books; a run that sent something had landed what it found first."""
+        if sent:
+            self._states = [self._before]
+        self._states.append(self.model.copy())
+        self.judge.torn(self._states)
+        self.judge.claims(self._states, all_of_them=False)
+
+    def _check_settled(self, summary: WorkspaceSummary, sent: list[Sent], *, tidy: bool) -> None:
+        self.judge.settled(self.model, tidy=tidy)
+        counted = [row["status"] for row in self._entries]
+        _hold(counted.count("ok") == summary.tally.ok, f"{counted.count('ok')} answers, told {summary.tally.ok}")
+        _hold(counted.count("failed") == summary.tally.failed, "failures are told otherwise than logged")
+        _hold(len(sent) == summary.tally.ok + summary.tally.failed, "the log has not one row a window sent")
+        if not self._sure:
+            claimed = self.judge.claimed(self.model.zone)
+            for key, buckets in self.model.answered.items():
+                self.model.void[key] = buckets.keys() - claimed.get(key, set())
+            self._sure = True
+        self.judge.claims([self.model], all_of_them=True)
+        if "ok" in counted:
+            self.judge.claims_nothing_void(self.model)
+        self._states = [self.model.copy()]
+        for path in self.judge.paths(DATA):
+            rows, known = self.model.rows[place_of(path)], self.versions.setdefault(path, [])
+            if not known or known[-1][1] is not rows:
+                known.append((self._disk.files[path].content, rows))
+
+    def _check_nothing_waited_long(self, died: float) -> None:
+        safe = {(key_of(row), Span(row["first"], row["stop"])) for row in self._entries}
+        for (name, key, span), told in self._ledger.items():
+            late = name == self.name and told.points is not None and told.at < died - _MOST_UNSAFE_SECONDS
+            _hold(not late or (key, span) in safe, f"{key} {span} was answered long before the death, and is lost")
+
+    def _wanted(self, workspace: Workspace, ended: Ended) -> list[Sent]:
+        """The wanted buckets of each series."""
+        found = []
+        for declared in declared_series(workspace):
+            key = declared.series.key
+            first = min(self.model.covered(key), default=None)
+            runs = () if first is None else (Covered(Span(first, first + 1), ended.attempt.order.as_of),)
+            found.append((key, wanted(declared, workspace, runs, ended.attempt.order.as_of)))
+        return found
+
+    def _closed(self, workspace: Workspace, unit: Unit, ended: Ended) -> int:
+        return closed_stop(unit, ended.attempt.order.as_of, workspace.settle, workspace.timezone)
+
+    def _told(self, window: dict[str, Any]) -> Told:
+        told = self._ledger.get((self.name, key_of(window), Span(window["first"], window["stop"])))
+        if told is None:
+            raise Violation(f"an outcome of what was never asked: {window}")
+        return told
+
+
+def _hold(promise: bool, text: str) -> None:
+    if not promise:
+        raise Violation(text)

@@ -1,0 +1,158 @@
+"""CONTRACT section 4 as checks of one workspace's part of a lake against what it must hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from collector.model import Scope, SeriesKey, Unit
+from tests.simulation.model import Model, Place, Rows, micros, start
+from tests.simulation.reading import COVERED, DATA, LOGGED, OWN, RESTATED, Reader, Violation, place_of
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Sequence
+    from zoneinfo import ZoneInfo
+
+    from tests.simulation.memory_store import Disk
+
+_HOUR = 3_600_000_000
+
+
+class Judge:
+    """Holds one workspace's files against the model: `settled` after a run that ended, `torn` after one that did not.
+
+    A partition is compared where its file or its model changed since it was last found equal.
+    """
+
+    def __init__(self, disk: Disk, reader: Reader, workspace: str) -> None:
+        self._disk, self._reader, self._workspace = disk, reader, workspace
+        self._equal: dict[Place, tuple[str, Rows]] = {}
+
+    def paths(self, pattern: re.Pattern[str]) -> list[str]:
+        """The workspace's files of one kind."""
+        found = ((path, pattern.fullmatch(path)) for path in self._disk.files)
+        return [path for path, match in found if match and match["workspace"] == self._workspace]
+
+    def settled(self, model: Model, *, tidy: bool) -> None:
+        """All is landed: the lake holds what the model says, no more, no less.
+
+        `tidy`: nor is anything staged, and the lock was given back.
+        """
+        self._data_is(model)
+        told = [row for path in self.paths(RESTATED) for row in self._reader.restatements(path)]
+        _same("restatements", told, model.restatements)
+        _same("log", [row for path in self.paths(LOGGED) for row in self._reader.log(path)], model.log)
+        self._restatements_are_sorted()
+        stays = "workspace.json" if tidy else ("workspace.json", "lock.json")
+        left = [path for path in self.paths(OWN) if not path.endswith(stays)]
+        staged = [place for place in self._disk.staged if place[0] == self._workspace]
+        _hold(not left and not (tidy and staged), f"left behind: {left} {staged}")
+
+    def torn(self, states: Sequence[Model]) -> None:
+        """A run died or gave up between these states of the books: each row is of one of them, none is missing."""
+        self._equal.clear()
+        for path in self.paths(DATA):
+            rows, place = self._reader.data(path), place_of(path)
+            versions = list({id(state.rows.get(place)): state.rows.get(place, {}) for state in states}.values())
+            found = {row[:3]: row[3:] for row in rows}
+            _hold(len(found) == len(rows) and list(found) == sorted(found), f"{path}: keys twice or not sorted")
+            known = versions[0].keys() <= found.keys() <= versions[-1].keys()
+            _hold(known, f"{path}: keys that are gone, or of no answer")
+            for key, row in found.items():
+                if all(version.get(key) != row for version in versions):
+                    raise Violation(f"{path}: {key} is {row}")
+        told = Counter(row for path in self.paths(RESTATED) for row in self._reader.restatements(path))
+        strange = told - Counter(states[-1].restatements)
+        _hold(not strange, f"restatements of nothing: {strange}")
+        _hold(Counter(states[0].restatements) <= told, "restatements are gone")
+
+    def claims(self, states: Sequence[Model], *, all_of_them: bool) -> None:
+        """Coverage claims no bucket that was not answered, none twice, and (`all_of_them`) each that was."""
+        last = states[-1]
+        claimed: dict[SeriesKey, set[int]] = {}
+        for key, span, answered_at in self._claims(last.zone):
+            taken, answered = claimed.setdefault(key, set()), last.answered.get(key, {})
+            if not (answered.keys() >= set(span) and taken.isdisjoint(span)):
+                raise Violation(f"coverage claims {key} {span} twice, or without an answer")
+            if answered_at > min(map(answered.__getitem__, span)):
+                self._check_age(states, key, span, answered_at)
+            taken.update(span)
+        for key, instants in last.answered.items() if all_of_them else ():
+            lost = instants.keys() - claimed.get(key, set()) - last.void.get(key, set())
+            _hold(not lost, f"coverage has lost {key} {sorted(lost)[:5]}")
+
+    def _check_age(self, states: Sequence[Model], key: SeriesKey, span: range, answered_at: int) -> None:
+        """Between two states of the books, each bucket's answer may still be the older state's."""
+        for bucket in span:
+            if all(answered_at > state.answered.get(key, {}).get(bucket, 0) for state in states):
+                raise Violation(f"coverage makes {key} {bucket} newer than its answer")
+
+    def claims_nothing_void(self, model: Model) -> None:
+        """Coverage claims nothing of a data file that is gone or was replaced, unless it was answered since."""
+        for key, buckets in self.claimed(model.zone).items():
+            false = buckets & model.void.get(key, set())
+            _hold(not false, f"coverage claims {key} {sorted(false)[:5]}, whose data is not what it was")
+
+    def claimed(self, zone: ZoneInfo) -> dict[SeriesKey, set[int]]:
+        """The buckets that the coverage table names."""
+        found: dict[SeriesKey, set[int]] = {}
+        for key, span, _ in self._claims(zone):
+            found.setdefault(key, set()).update(span)
+        return found
+
+    def _claims(self, zone: ZoneInfo) -> Iterator[tuple[SeriesKey, range, int]]:
+        for path in self.paths(COVERED):
+            for scope, unit, app_id, segment_id, first, end, answered_at in self._reader.coverage(path):
+                key = SeriesKey(Scope(scope), Unit(unit), app_id or None, segment_id or None)
+                yield key, range(*(_bucket(key.unit, instant, zone) for instant in (first, end))), answered_at
+
+    def _data_is(self, model: Model) -> None:
+        present = {place_of(path): path for path in self.paths(DATA)}
+        for place, rows in model.rows.items():
+            if not rows:
+                continue
+            _hold(place in present, f"{place} is gone")
+            state = (self._disk.tag(present[place]), rows)
+            last = self._equal.get(place)
+            if last is not None and last[0] == state[0] and last[1] is rows:
+                continue
+            expected = [(*key, *rows[key]) for key in sorted(rows)]
+            found = self._reader.data(present[place])
+            _hold(found == expected, f"{present[place]}: {_difference(found, expected)}")
+            self._equal[place] = state
+        strangers = [path for place, path in present.items() if not model.rows.get(place)]
+        _hold(not strangers, f"data of no answer: {strangers}")
+
+    def _restatements_are_sorted(self) -> None:
+        for path in self.paths(RESTATED):
+            keys = [(*row[:5], row[10]) for row in self._reader.restatements(path)]
+            _hold(keys == sorted(keys), f"{path} is not sorted")
+
+
+def _hold(promise: bool, text: str) -> None:
+    if not promise:
+        raise Violation(text)
+
+
+def _same(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
+    if len(found) != len(expected) or Counter(found) != Counter(expected):
+        raise Violation(f"{what}: {_difference(found, expected)}")
+
+
+def _difference(found: Sequence[Any], expected: Sequence[Any]) -> str:
+    more, less = Counter(found) - Counter(expected), Counter(expected) - Counter(found)
+    return f"there are {list(more.items())[:3]} (of {len(more)}), and not {list(less.items())[:3]} (of {len(less)})"
+
+
+@lru_cache(maxsize=65536)
+def _bucket(unit: Unit, instant: int, zone: ZoneInfo) -> int:
+    if unit is Unit.HOUR:
+        return instant // _HOUR
+    day = datetime.fromtimestamp(instant // 1_000_000, UTC).astimezone(zone).date()
+    bucket = day.toordinal() - 719_163
+    if micros(start(unit, bucket, zone)) != instant:
+        raise Violation(f"coverage names an instant that starts no day: {instant}")
+    return bucket

@@ -1,0 +1,145 @@
+"""The lake in memory: a disk that outlives its processes, and the store through which one of them sees it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from collector.lake.errors import Conflict, LakeError
+from collector.lake.store import ABSENT, Replacement, Staged, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tests.simulation.mortal import Mortal
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One version of a file."""
+
+    content: pa.Buffer
+    tag: Tag
+
+
+@dataclass(slots=True)
+class Disk:
+    """`files` by path; `staged` by (workspace, number); `published` is told what came in place, and where."""
+
+    published: Callable[[str, pa.Buffer], None]
+    files: dict[str, File] = field(default_factory=dict)
+    staged: dict[tuple[str, int], pa.Buffer] = field(default_factory=dict)
+    _versions: int = 0
+
+    def next_version(self) -> int:
+        """A number that no version had."""
+        self._versions += 1
+        return self._versions
+
+    def put(self, path: str, content: pa.Buffer) -> Tag:
+        """Replace a file by another version."""
+        tag = f"v{self.next_version()}"
+        self.files[path] = File(content, tag)
+        return tag
+
+    def tag(self, path: str) -> Tag:
+        """The version that is there."""
+        file = self.files.get(path)
+        return file.tag if file else ABSENT
+
+
+class MemoryStore:
+    """`Store`, as one process sees one workspace's part of the disk."""
+
+    def __init__(self, disk: Disk, process: Mortal, workspace: str) -> None:
+        self._disk, self._process, self._workspace = disk, process, workspace
+
+    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+        """The file and its tag, or None."""
+        self._process.breathe()
+        file = self._disk.files.get(path)
+        return (pa.BufferReader(file.content), file.tag) if file else None
+
+    def list(self, folder: str) -> Mapping[str, Tag]:
+        """All files below the folder."""
+        self._process.breathe()
+        return {path: file.tag for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
+
+    @contextmanager
+    def stage(self) -> Iterator[MemoryStage]:
+        """Write where no reader looks. A process that dies leaves what was written."""
+        self._process.breathe()
+        place = (self._workspace, self._disk.next_version())
+        stage = MemoryStage(place)
+        yield stage
+        self._process.effect("stage")
+        self._disk.staged[place] = stage.finish()
+
+    def publish(self, replacement: Replacement) -> Tag:
+        """Put a staged file in place."""
+        try:
+            self._process.effect("publish")
+            self._check(replacement.path, replacement.expected)
+            if replacement.while_held is not None:
+                self._check(*replacement.while_held)
+            content = self._content(replacement.staged)
+        finally:
+            if not self._process.dead:
+                self._disk.staged.pop(replacement.staged.handle, None)
+        tag = self._disk.put(replacement.path, content)
+        self._disk.published(replacement.path, content)
+        return tag
+
+    def delete(self, path: str, expected: Tag | None = None) -> None:
+        """Remove the file."""
+        self._process.effect("delete")
+        self._check(path, expected)
+        self._disk.files.pop(path, None)
+
+    def move(self, path: str, to: str) -> None:
+        """Rename within the lake."""
+        self._process.effect("move")
+        self._check(to, ABSENT)
+        self._disk.put(to, self._disk.files.pop(path).content)
+
+    def sweep(self) -> None:
+        """Drop what is staged for the workspace."""
+        self._process.breathe()
+        for place in [place for place in self._disk.staged if place[0] == self._workspace]:
+            self._process.effect("sweep")
+            self._disk.staged.pop(place, None)
+
+    def _content(self, staged: Staged) -> pa.Buffer:
+        content = self._disk.staged.get(staged.handle)
+        if content is None:
+            raise LakeError("the staged file is gone") from FileNotFoundError()
+        return content
+
+    def _check(self, path: str, expected: Tag | None) -> None:
+        if expected is not None and self._disk.tag(path) != expected:
+            raise Conflict(f"{path} was changed by another run")
+
+
+class MemoryStage:
+    """`Stage`: a file under way."""
+
+    def __init__(self, place: tuple[str, int]) -> None:
+        self.sink = pa.BufferOutputStream()
+        self._place = place
+        self._staged: Staged | None = None
+
+    @property
+    def staged(self) -> Staged:
+        """The finished file."""
+        if self._staged is None:
+            raise ValueError("the file is still being staged")
+        return self._staged
+
+    def finish(self) -> pa.Buffer:
+        """The content, whole."""
+        content = self.sink.getvalue()
+        self._staged = Staged(self._place, content.size)
+        return content

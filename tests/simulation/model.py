@@ -1,0 +1,176 @@
+"""What the lake must hold, worked out anew from what went into the journal, one plain row at a time.
+
+In: each journal entry as it became safe. Out: rows by partition, restatements, coverage and log of one workspace. It
+shares no code with merge, landing or coverage table; it holds the rules of CONTRACT section 4 in their plainest form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.model import Scope, SeriesKey, Span, Unit
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Row(NamedTuple):
+    """A row of a data table, but for its key. `collected_at` in microseconds since 1970."""
+
+    sessions: int
+    revision: int
+    collected_at: int
+    run_id: str
+    app: str
+    segment: str
+
+
+Key = tuple[str, str, int]
+"""app_id, segment_id ("" for none), bucket."""
+
+Place = tuple[Scope, Unit, str]
+"""A partition: table and month."""
+
+Rows = dict[Key, Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who answers for a journal entry."""
+
+    run_id: str
+    as_of: datetime
+
+
+@dataclass(slots=True)
+class Model:
+    """One workspace's part of the lake.
+
+    `answered`: for each series and bucket, the instant of its newest answer, in microseconds since 1970.
+    `void`: buckets of which coverage was lost, or the data file, and that were not answered since.
+
+    Copies are made on writing: a partition that `changed` does not name is the same object as in an earlier copy.
+    """
+
+    zone: ZoneInfo
+    rows: dict[Place, Rows] = field(default_factory=dict)
+    restatements: list[tuple[Any, ...]] = field(default_factory=list)
+    answered: dict[SeriesKey, dict[int, int]] = field(default_factory=dict)
+    log: list[tuple[Any, ...]] = field(default_factory=list)
+    void: dict[SeriesKey, set[int]] = field(default_factory=dict)
+    changed: set[Place] = field(default_factory=set)
+
+    def copy(self) -> Model:
+        """Itself at this moment."""
+        self.changed.clear()
+        answered = {key: dict(buckets) for key, buckets in self.answered.items()}
+        void = {key: set(buckets) for key, buckets in self.void.items()}
+        return Model(self.zone, dict(self.rows), list(self.restatements), answered, list(self.log), void)
+
+    def covered(self, key: SeriesKey) -> set[int]:
+        """The buckets that the lake should claim."""
+        return self.answered.get(key, {}).keys() - self.void.get(key, set())
+
+    def covers(self, key: SeriesKey, bucket: int) -> bool:
+        """Whether the lake may claim the bucket."""
+        return bucket in self.answered.get(key, {}) and bucket not in self.void.get(key, ())
+
+    def row(self, key: SeriesKey, bucket: int) -> Row | None:
+        """The row of a bucket."""
+        place = (key.scope, key.unit, month(key.unit, bucket))
+        return self.rows.get(place, {}).get((key.app_id or "", key.segment_id or "", bucket))
+
+    def learn(self, entry: list[dict[str, Any]], run: Run) -> None:
+        """Take in one journal entry."""
+        for window in entry:
+            key = key_of(window)
+            self._log(key, window, run)
+            if window["status"] == "ok":
+                self._cover(key, Span(window["first"], window["stop"]), micros(run.as_of))
+                for bucket, sessions in zip(window["buckets"], window["sessions"], strict=True):
+                    self._count(key, bucket, sessions, window, run)
+
+    def _cover(self, key: SeriesKey, span: Span, as_of: int) -> None:
+        buckets = range(span.first, span.stop)
+        self.answered.setdefault(key, {}).update(dict.fromkeys(buckets, as_of))
+        self.void.get(key, set()).difference_update(buckets)
+
+    def _count(self, key: SeriesKey, bucket: int, sessions: int, window: dict[str, Any], run: Run) -> None:
+        """One bucket's count: new, restated, or nothing new."""
+        place = (key.scope, key.unit, month(key.unit, bucket))
+        id_ = (key.app_id or "", key.segment_id or "", bucket)
+        old = self.rows.get(place, {}).get(id_)
+        if old is not None and old.sessions == sessions:
+            return
+        revision = old.revision + 1 if old else 0
+        new = Row(sessions, revision, micros(run.as_of), run.run_id, window["app"] or "", window["segment"] or "")
+        if old is not None:
+            self.restatements.append(restatement(key, bucket, old, new, self.zone))
+        if place not in self.changed:
+            self.changed.add(place)
+            self.rows[place] = dict(self.rows.get(place, {}))
+        self.rows[place][id_] = new
+
+    def _log(self, key: SeriesKey, window: dict[str, Any], run: Run) -> None:
+        first, stop = (micros(start(key.unit, window[name], self.zone)) for name in ("first", "stop"))
+        points = len(window["buckets"])
+        told = (window["reason"], window["status"], window["http_status"], window["attempts"], window["error"] or "")
+        self.log.append((run.run_id, *series(key), first, stop, *told, points, window["stop"] - window["first"]))
+
+
+def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
+    """A journal entry, one dict a window."""
+    rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).to_pylist()
+    return rows
+
+
+def key_of(window: dict[str, Any]) -> SeriesKey:
+    """The series of a journal's row."""
+    return SeriesKey(Scope(window["scope"]), Unit(window["unit"]), window["app_id"], window["segment_id"])
+
+
+def series(key: SeriesKey) -> tuple[str, str, str, str]:
+    """A series as it stands in tables, "" for ids that it leaves out."""
+    return key.scope.value, key.unit.value, key.app_id or "", key.segment_id or ""
+
+
+def restatement(key: SeriesKey, bucket: int, old: Row, new: Row, zone: ZoneInfo) -> tuple[Any, ...]:
+    """A row of the restatements table."""
+    day = bucket if key.unit is Unit.DAY else None
+    began = micros(start(key.unit, bucket, zone))
+    counts = (old.sessions, new.sessions, new.revision, old.collected_at, new.collected_at)
+    return (*series(key), began, day, *counts, new.run_id, new.app, new.segment)
+
+
+@lru_cache(maxsize=65536)
+def start(unit: Unit, bucket: int, zone: ZoneInfo) -> datetime:
+    """The instant at which a bucket starts."""
+    if unit is Unit.HOUR:
+        return _EPOCH + timedelta(hours=bucket)
+    day = _EPOCH.date() + timedelta(days=bucket)
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=65536)
+def month(unit: Unit, bucket: int) -> str:
+    """The month that a bucket's row is filed under: its first day."""
+    day = _EPOCH + timedelta(days=bucket) if unit is Unit.DAY else _EPOCH + timedelta(hours=bucket)
+    return f"{day:%Y-%m}-01"
+
+
+def first_day(month: str) -> date:
+    """The month as a date."""
+    return date.fromisoformat(month)
+
+
+def micros(instant: datetime) -> int:
+    """Microseconds since 1970."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)

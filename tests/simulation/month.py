@@ -1,0 +1,221 @@
+"""A month of nights from one seed: runs, deaths, faults and changes, with the contract checked after each run.
+
+`play(seed)` is the whole of it. Nothing here waits or touches a disk, a socket or a clock; the same seed gives the same
+month, to the byte.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, time, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from collector.order import Order
+from collector.simulator.options import Boundary, HourFormat, LateOptions, Options, PoolOptions
+from collector.simulator.options import Order as PointOrder
+from collector.simulator.simulation import Simulation
+from tests.simulation.attempt import Ended, Wall, perform
+from tests.simulation.books import Books
+from tests.simulation.braze import Braze
+from tests.simulation.memory_store import Disk, File
+from tests.simulation.reading import Violation
+from tests.simulation.settings import change, draw_setting
+from tests.simulation.tonight import Tonight, draw_tonight, tamper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from tests.simulation.attempt import Attempt
+
+NIGHTS = 30
+_POOL = 1000
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a month, or many, came to."""
+
+    months: int = 0
+    nights: int = 0
+    runs: int = 0
+    kills: int = 0
+    sleeps: int = 0
+    failed_writes: int = 0
+    requests: int = 0
+    restatements: int = 0
+    failures: int = 0
+
+    def __iadd__(self, other: Counts) -> Counts:
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        return self
+
+
+def play(seed: int, nights: int = NIGHTS, first: int = 0) -> Counts:
+    """Play the month of a seed. Raises Violation, which names seed and night."""
+    month = Month(seed)
+    with _quiet():
+        for night in range(first, first + nights):
+            try:
+                month.night(night)
+            except BaseException as error:
+                raise Violation(f"seed {seed}, night {night}, run {month.counts.runs}: {error!r}") from error
+        try:
+            month.end()
+        except BaseException as error:
+            raise Violation(f"seed {seed}, the month's end: {error!r}") from error
+    month.counts.months, month.counts.nights = 1, nights
+    month.counts.restatements = sum(len(books.model.restatements) for books in month.shelf.values())
+    return month.counts
+
+
+class Month:
+    """The world of a seed, and the nights in it."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        rng = _random(seed, "setting")
+        self._setting = draw_setting(rng)
+        self.config = self._setting.config
+        self.disk = Disk(published=self._published)
+        self._wall = Wall(datetime.combine(self._setting.first_night, time(3), UTC))
+        self.simulation = Simulation(self._setting.known, _options(rng, seed), clock=self._wall)
+        self.shelf = {one.name: Books(self.disk, one) for one in self._setting.known}
+        self.counts = Counts()
+        self._now = self._wall.start
+
+    def night(self, number: int) -> None:
+        """What happens by day, and then runs until one ends well or everybody gives up for tonight."""
+        rng = _random(self._seed, number)
+        self._now = max(self._now, self._wall.start) + timedelta(minutes=1)
+        midnight = datetime.combine(self._setting.first_night + timedelta(days=number), time(), UTC)
+        self._now = max(self._now, midnight + timedelta(minutes=rng.randrange(120, 300)))
+        if rng.random() < 0.2:
+            self.config = change(rng, self.config, self._setting.known, self._now.date())
+        if rng.random() < 0.15:
+            tamper(rng, self.disk, self.shelf)
+        for _ in range(4):
+            tonight = draw_tonight(rng, self.config, self._now, self.counts.runs)
+            ended = self._run(tonight)
+            if self._is_over(ended, rng):
+                return
+
+    def end(self) -> None:
+        """With no faults, the lake converges: all that is wanted is covered, and is what the API tells."""
+        self._now += timedelta(days=2)
+        ended = self._run(Tonight.plain(self.config, self._now, self.counts.runs))
+        _expect(ended.summary is not None and ended.summary.exit_code == 0, f"the last run: {ended.summary}")
+        self._again(ended)
+        for workspace in self.config.workspaces:
+            books = self.shelf[workspace.name]
+            books.is_complete(workspace, ended)
+            books.is_true(workspace, ended, self.simulation, all_of_it=False)
+
+    def _run(self, tonight: Tonight) -> Ended:
+        for name, books in self.shelf.items():
+            tonight.restate(self.simulation, name, books.model)
+        for workspace in self.config.workspaces:
+            self.simulation.spend(workspace.name, tonight.spent)
+        self._attempt = tonight.attempt
+        braze = Braze(
+            self.simulation, tonight.attempt.mortal, tonight.attempt.weather, _random(tonight.attempt.order.run_id)
+        )
+        tonight.attempt.mortal.meanwhile = lambda: self._meanwhile(tonight.attempt, braze)
+        for books in self.shelf.values():
+            books.begin(braze.ledger)
+        ended = perform(tonight.attempt, self.disk, braze, self._wall)
+        self._now = self._wall.start + timedelta(seconds=ended.seconds)
+        self.counts.runs += 1
+        self.counts.kills += ended.killed
+        self.counts.failed_writes += ended.attempt.mortal.failed
+        self.counts.requests += ended.braze.requests
+        for books in self.shelf.values():
+            books.check(ended)
+        return ended
+
+    def _meanwhile(self, asleep: Attempt, braze: Braze) -> None:
+        """A run sleeps past its lease; another one takes its workspaces over, and an hour later the first wakes up."""
+        holders = self._held_by(asleep.order.run_id)
+        self._now = self._wall.now() + timedelta(hours=1)
+        another = Tonight.plain(asleep.config, self._now, self.counts.runs)
+        with ThreadPoolExecutor(1) as elsewhere:  # this thread is in the event loop of the one that sleeps
+            elsewhere.submit(self._run, another).result()
+        self._wall.start = self._now + timedelta(hours=1)
+        self._attempt = asleep
+        self.counts.sleeps += 1
+        for name, books in self.shelf.items():
+            books.wakes(braze.ledger, held=name in holders)
+
+    def _held_by(self, run_id: str) -> set[str]:
+        """The workspaces whose lock the run holds."""
+        locks = {name: self.disk.files.get(f"_collector/{name}/lock.json") for name in self.shelf}
+        return {name for name, lock in locks.items() if lock and run_id in lock.content.to_pybytes().decode()}
+
+    def _is_over(self, ended: Ended, rng: Random) -> bool:
+        """Whether nothing more is done tonight; else some minutes pass."""
+        if ended.summary is not None and ended.summary.exit_code in (0, 3):
+            if rng.random() < 0.2:
+                self._again(ended)
+            return True
+        self._now += timedelta(seconds=rng.choice((1, 30, 90, 600)))
+        return rng.random() < 0.3
+
+    def _again(self, ended: Ended) -> None:
+        """A second run with the same as_of right after a clean and whole one sends nothing and changes no byte."""
+        attempt, order = ended.attempt, ended.attempt.order
+        whole = ended.summary is not None and ended.summary.exit_code == 0 and order == Order(order.run_id, order.as_of)
+        if not whole or attempt.mortal.sleeps_at:  # while it slept another run may have answered, as of later
+            return
+        before = self._files()
+        tonight = Tonight.plain(attempt.config, self._now, self.counts.runs, order.as_of)
+        again = self._run(tonight)
+        _expect(again.braze.requests == 0, f"asked again: {list(again.braze.ledger)[:3]}")
+        _expect(self._files() == before, "a run that learned nothing changed a file")
+
+    def _files(self) -> dict[str, File]:
+        """All but locks: one that could not be given back may be taken and given back now."""
+        return {path: file for path, file in self.disk.files.items() if not path.endswith("/lock.json")}
+
+    def _published(self, path: str, content: pa.Buffer) -> None:
+        parts = path.split("/")
+        if len(parts) > 2 and parts[2] == "journal":
+            self.shelf[parts[1]].journaled(content, self._attempt)
+
+
+def _options(rng: Random, seed: int) -> Options:
+    return Options(
+        seed=seed,
+        pool=PoolOptions(limit=_POOL, retry_after_seconds=rng.choice((None, 3))),
+        late=LateOptions(share=0.08, days=rng.choice((2, 10))),
+        hour_format=rng.choice([each for each in HourFormat if each is not HourFormat.NAIVE_LOCAL]),
+        boundary=rng.choice(list(Boundary)),
+        order=rng.choice(list(PointOrder)),
+        extra_fields=rng.random() < 0.2,
+        absent_share=rng.choice((0.0, 0.0, 0.02)),
+    )
+
+
+def _random(*parts: object) -> Random:
+    return Random("/".join(map(str, parts)))  # noqa: S311 - chance, no secrets
+
+
+def _expect(promise: bool, text: str) -> None:
+    if not promise:
+        raise Violation(text)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The collector's warnings are what a month is full of."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

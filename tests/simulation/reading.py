@@ -1,0 +1,125 @@
+"""The lake's files as plain values, read with pyarrow alone: what any reader would find there.
+
+Each version of a file is read once. A file that does not lie where CONTRACT section 4 has it, is not whole, or has
+other columns, is a violation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.lake.schema import COVERAGE, LOG, RESTATEMENTS, sessions
+from collector.model import Scope, Unit
+
+if TYPE_CHECKING:
+    from tests.simulation.memory_store import Disk
+    from tests.simulation.model import Place
+
+_SCOPES = "|".join(scope.value for scope in Scope)
+_WORKSPACE = r"workspace=(?P<workspace>[a-z0-9_-]+)"
+_MONTH = r"month=(?P<month>\d{4}-\d\d-01)"
+DATA = re.compile(rf"sessions_(?P<scope>{_SCOPES})_(?P<unit>daily|hourly)/{_WORKSPACE}/{_MONTH}/data\.parquet")
+RESTATED = re.compile(rf"restatements/{_WORKSPACE}/{_MONTH}/data\.parquet")
+COVERED = re.compile(rf"coverage/{_WORKSPACE}/data\.parquet")
+LOGGED = re.compile(rf"collection_log/{_WORKSPACE}/run_date=\d{{4}}-\d\d-\d\d/(?P<run>\S+)-\d{{4}}\.parquet")
+OWN = re.compile(r"_collector/(?P<workspace>[a-z0-9_-]+)/(?P<what>workspace\.json|lock\.json|journal/\S+\.parquet)")
+_COUNTS = ("old_sessions", "new_sessions", "revision", "previous_collected_at", "collected_at")
+
+
+class Violation(AssertionError):
+    """The lake, or a run, broke a promise."""
+
+
+class Reader:
+    """Reads a disk, and remembers by version."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._known: dict[str, list[tuple[Any, ...]]] = {}
+
+    def check_paths(self) -> None:
+        """Nothing but the files of the contract lies in the lake."""
+        for path in self._disk.files:
+            if not any(pattern.fullmatch(path) for pattern in (DATA, RESTATED, COVERED, LOGGED, OWN)):
+                raise Violation(f"a file that no table has: {path}")
+
+    def data(self, path: str) -> list[tuple[Any, ...]]:
+        """app_id, segment_id, bucket, sessions, revision, collected_at, run_id, app, segment."""
+        scope, unit, _ = place_of(path)
+        when = "date" if unit is Unit.DAY else "hour"
+        order = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
+        return self._rows(path, sessions(scope, unit), order)
+
+    def restatements(self, path: str) -> list[tuple[Any, ...]]:
+        """As `model.restatement` has them."""
+        ids = ("scope", "unit", "app_id", "segment_id", "bucket_start", "date")
+        return self._rows(path, RESTATEMENTS, (*ids, *_COUNTS, "run_id", "app", "segment"))
+
+    def coverage(self, path: str) -> list[tuple[Any, ...]]:
+        """scope, unit, app_id, segment_id, first_start, last_end, answered_at."""
+        return self._rows(
+            path, COVERAGE, ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
+        )
+
+    def log(self, path: str) -> list[tuple[Any, ...]]:
+        """As `Model.log` has them."""
+        left_out = ("app", "segment", "requested_at", "duration_ms")
+        return self._rows(path, LOG, tuple(name for name in LOG.names if name not in left_out))
+
+    def _rows(self, path: str, schema: pa.Schema, order: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        file = self._disk.files[path]
+        known = self._known.get(file.tag)
+        if known is None:
+            known = self._known[file.tag] = _read(path, file.content, schema, order)
+        return known
+
+
+def place_of(path: str) -> Place:
+    """The table and month of a data file."""
+    match = DATA.fullmatch(path)
+    if match is None:
+        raise Violation(f"no data file: {path}")
+    return Scope(match["scope"]), Unit.DAY if match["unit"] == "daily" else Unit.HOUR, match["month"]
+
+
+def _read(path: str, content: pa.Buffer, schema: pa.Schema, order: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise Violation(f"{path} is not whole: {error}") from error
+    if table.schema.names != schema.names or table.schema.types != schema.types:
+        raise Violation(f"{path} has other columns: {table.schema}")
+    return list(zip(*(_column(table, name) for name in order), strict=True))
+
+
+def _column(table: pa.Table, name: str) -> list[Any]:
+    """Plain values: hours as bucket numbers, other instants in microseconds, "" for a text that is null or absent."""
+    if name not in table.column_names:
+        return [""] * table.num_rows
+    column = table[name].combine_chunks()
+    if pa.types.is_string(column.type):
+        return _texts(column)
+    if column.null_count:
+        nulls: list[Any] = column.cast(pa.int32()).to_pylist()
+        return nulls
+    if name == "hour":
+        return [instant // 3_600_000_000 for instant in _numbers(column.cast(pa.int64()))]
+    return _numbers(
+        column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date(column.type) else column.cast(pa.int64())
+    )
+
+
+def _texts(column: pa.Array) -> list[str]:
+    encoded = column.fill_null("").dictionary_encode()
+    known = encoded.dictionary.to_pylist()
+    return [known[place] for place in _numbers(encoded.indices.cast(pa.int64()))]
+
+
+def _numbers(column: pa.Array) -> list[int]:
+    """As Python's numbers, in bulk."""
+    values = memoryview(column.buffers()[1]).cast("q")
+    return values[column.offset : column.offset + len(column)].tolist()

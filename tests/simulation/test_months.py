@@ -1,0 +1,47 @@
+"""Months of nights, each from one seed, with CONTRACT section 4 checked after every run (`month.py` tells how)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.month import Counts, Month, play
+
+_CHUNKS, _SEEDS = 20, 10
+_AROUND_THE_TURN = {"first": 8, "nights": 7}
+"""Of the thirty nights, those in which most zones turn their clocks and most months end."""
+
+
+@pytest.mark.parametrize("chunk", range(_CHUNKS))
+def test_seeds(chunk: int) -> None:
+    """Whatever dies, fails or changes, in whichever order: nothing is lost, nothing told twice, nothing made up."""
+    for seed in range(chunk * _SEEDS, (chunk + 1) * _SEEDS):
+        play(seed, **_AROUND_THE_TURN)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whole_month(seed: int) -> None:
+    """Over thirty nights the lake stays what its answers make of it, and a clean night at their end makes it whole."""
+    counts = play(10_000 + seed)
+    assert (counts.months, counts.nights, counts.failures) == (1, 30, 0)
+
+
+def test_replay() -> None:
+    """A seed replays to the byte: what it found once it finds again."""
+    first, second = _played(3), _played(3)
+    assert first.counts == second.counts
+    assert first.disk.files == second.disk.files
+
+
+def test_damage_is_done() -> None:
+    """The months do hold what they are there for: deaths, failed writes, restatements."""
+    counts = Counts()
+    for seed in range(5):
+        counts += play(seed, **_AROUND_THE_TURN)
+    assert min(counts.kills, counts.failed_writes, counts.restatements, counts.requests) > 5
+
+
+def _played(seed: int) -> Month:
+    month = Month(seed)
+    for night in range(5):
+        month.night(night)
+    return month

@@ -1,0 +1,178 @@
+"""What one run of a month is up against, drawn from a seed: weather, death, a full disk, an order, an interruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from collector.lake.recorder import Bounds
+from collector.order import Order
+from collector.plan import EVERYTHING, Narrowing
+from collector.simulator.faults import Fault
+from tests.simulation.attempt import Attempt, Interruption
+from tests.simulation.braze import CALM, Weather
+from tests.simulation.mortal import Mortal
+from tests.simulation.reading import COVERED, DATA, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from collector.config.settings import Config
+    from collector.model import SeriesKey
+    from collector.simulator.simulation import Simulation
+    from tests.simulation.books import Books
+    from tests.simulation.memory_store import Disk
+    from tests.simulation.model import Model
+
+_ODD = (Fault.OUTSIDE, Fault.REPEATED, Fault.ELSEWHERE, Fault.CONFLICT, Fault.FRACTIONAL, Fault.NEGATIVE, Fault.TEXT)
+_ROUGH = (Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.TOO_MANY, Fault.RESET, Fault.CUT, Fault.TRUNCATED, Fault.SLOW)
+_WRONG = (Fault.NO_DATA, Fault.NOT_SUCCESS, Fault.QUEUED, Fault.HTML, Fault.OFF_BUCKET)
+
+
+@dataclass(frozen=True, slots=True)
+class Tonight:
+    """`restated`: by how much the API's counts of random buckets change first; `spent`: what others took before."""
+
+    attempt: Attempt
+    spent: int = 0
+    changes: tuple[float, ...] = field(default=())
+
+    @classmethod
+    def plain(cls, config: Config, at: datetime, number: int, as_of: datetime | None = None) -> Tonight:
+        """A run with nothing against it."""
+        return cls(Attempt(config, Order(_run_id(at, number), as_of or at), at))
+
+    def restate(self, simulation: Simulation, workspace: str, model: Model) -> None:
+        """Change what the API tells of some buckets that were landed."""
+        landed = [(key, bucket) for key, buckets in model.answered.items() for bucket in buckets]
+        counts: dict[SeriesKey, dict[int, int]] = {}
+        for share in self.changes if landed else ():
+            # Newest buckets mostly: those are read again.
+            key, bucket = landed[-1 - int(share**2 * len(landed))]
+            counts.setdefault(key, {})[bucket] = int(share * 1_000_000) % 977
+        for key, restated in counts.items():
+            simulation.restate(workspace, key, restated)
+
+
+def draw_tonight(rng: Random, config: Config, at: datetime, number: int) -> Tonight:
+    """A run."""
+    as_of = at - timedelta(minutes=rng.choice((0, 0, 0, 0, 0, 7, 1500)))
+    bound = rng.choice((None, None, None, None, None, None, rng.randrange(12)))
+    spent = rng.choices((0, 900, 1000), (16, 1, 1))[0]
+    if spent and at.minute < 55:
+        at = at.replace(minute=55)  # the pool refills soon: nobody learns from an hour of waiting
+    attempt = Attempt(
+        _narrowed(rng, config),
+        Order(_run_id(at, number), as_of, _narrowing(rng, config, at), bound),
+        at,
+        _mortal(rng),
+        _weather(rng),
+        _bounds(rng),
+        rng.choice(("", "", "elsewhere")),
+        _interruption(rng),
+    )
+    changes = tuple(rng.random() for _ in range(rng.choice((0, 0, 3, 10))))
+    return Tonight(attempt, spent, changes)
+
+
+def tamper(rng: Random, disk: Disk, shelf: Mapping[str, Books]) -> None:
+    """Somebody deletes a file of the lake, puts an old version back, or copies it all elsewhere and back."""
+    name = rng.choice(sorted(shelf))
+    books = shelf[name]
+    files = sorted(books.judge.paths(DATA))
+    match rng.randrange(4):
+        case 0 if files and not books.unsettled:
+            path = rng.choice(files)
+            del disk.files[path]
+            books.lost(path)
+        case 1 if files and not books.unsettled:
+            path = rng.choice(files)
+            content, rows = rng.choice(books.versions[path])
+            if books.model.rows[place_of(path)] is not rows:
+                books.put_back(path, rows)
+            disk.put(path, content)
+        case 2:
+            for path in books.judge.paths(COVERED):
+                del disk.files[path]
+            books.forgot()
+        case _:
+            for path, file in list(disk.files.items()):
+                disk.put(path, file.content)
+
+
+def _narrowed(rng: Random, config: Config) -> Config:
+    """As `--workspace` does."""
+    if len(config.workspaces) == 1 or rng.random() < 0.9:
+        return config
+    return replace(config, workspaces=(rng.choice(config.workspaces),))
+
+
+def _narrowing(rng: Random, config: Config, at: datetime) -> Narrowing:
+    apps = [app.name for workspace in config.workspaces for app in workspace.apps]
+    first = at.date() - timedelta(days=rng.randrange(40))
+    match rng.randrange(20):
+        case 0:
+            return Narrowing(apps=frozenset({rng.choice(apps)}))
+        case 1:
+            return Narrowing(first=first, last=first + timedelta(days=rng.randrange(20)))
+        case 2:
+            return Narrowing(first=first)
+        case _:
+            return EVERYTHING
+
+
+def _bounds(rng: Random) -> Bounds:
+    """Seldom an entry for each answer, seldom a landing for each entry: both cost, and both happen in large runs."""
+    points, landing = rng.choices((1, 100, 100_000), (1, 2, 7))[0], rng.choices((1, 1 << 26), (1, 8))[0]
+    return Bounds(points, rng.choice((5.0, 8.0)), landing)
+
+
+def _mortal(rng: Random) -> Mortal:
+    match rng.randrange(11):
+        case 0 | 1 | 2:
+            return Mortal(kill_at=rng.randrange(1, rng.choice((18, 18, 50))))
+        case 3:
+            return Mortal(kill_at=rng.randrange(1, rng.choice((20, 60))), of_store=False)
+        case 6:
+            return Mortal(sleeps_at=rng.randrange(1, 20))
+        case 4:
+            first = rng.randrange(1, 16)
+            return Mortal(fails=range(first, first + rng.choice((1, 1000))))
+        case 5:
+            first = rng.randrange(1, 22)
+            return Mortal(broken=range(first, first + rng.choice((1, 1000))))
+        case _:
+            return Mortal()
+
+
+def _weather(rng: Random) -> Weather:
+    others = rng.choice((0, 0, 0, 5))
+    match rng.randrange(8):
+        case 0 | 1:
+            faults, share = rng.sample((*_ODD, *_ROUGH, *_WRONG), 3), 0.06
+        case 2:
+            faults, share = rng.sample((*_ODD, *_ROUGH, *_WRONG), 3), 0.25
+        case 3:
+            faults, share = [rng.choice(_ROUGH)], 0.95
+        case _:
+            return CALM
+    return Weather(dict.fromkeys(faults, share), others, rng.choice((0.05, 2.0)))
+
+
+def _interruption(rng: Random) -> Interruption | None:
+    seconds = 6 * rng.random() ** 2
+    match rng.randrange(20):
+        case 0:
+            return Interruption(seconds)
+        case 1:
+            return Interruption(seconds, 143)
+        case 2:
+            return Interruption(seconds, 130, twice=True)
+        case _:
+            return None
+
+
+def _run_id(at: datetime, number: int) -> str:
+    return f"{at:%Y%m%dT%H%M%SZ}-{number:06x}"

@@ -1,0 +1,61 @@
+"""A night whose lake lies in a bucket: fetched whole into a folder, and read there as the night on disk is."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from collector.lake.store import get
+from tests.night import Night
+from tests.processes.program import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from collector.simulator.options import Options
+    from tests.night import Row
+    from tests.stores.place import Place
+
+
+class BucketNight(Night):
+    """A folder with a config, and a lake elsewhere. Call `fetch` before `query`."""
+
+    def __init__(self, folder: Path, document: dict[str, Any], place: Place) -> None:
+        self.place = place
+        super().__init__(folder, place.document(document))
+
+    def fetch(self) -> dict[str, str]:
+        """Bring every object here; returns their tags."""
+        shutil.rmtree(self.lake, ignore_errors=True)
+        store = self.place.store()
+        tags = dict(store.list(""))
+        for path, tag in tags.items():
+            found = get(store, path)
+            assert found is not None
+            assert found[1] == tag
+            file = self.lake / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(found[0])
+        return tags
+
+    def rows(self) -> set[Row]:
+        """Every data row of the lake as it is now."""
+        self.fetch()
+        return super().rows()
+
+
+class BucketSite(Site):
+    """A stand-in, a config, and a lake in a bucket."""
+
+    night: BucketNight
+
+    def __init__(
+        self,
+        folder: Path,
+        place: Place,
+        *workspaces: dict[str, Any],
+        options: Options | None = None,
+        **defaults: Any,
+    ) -> None:
+        super().__init__(folder, *workspaces, options=options, **defaults)
+        self.night = BucketNight(folder, self.night.document, place)

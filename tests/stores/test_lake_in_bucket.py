@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from collector.model import Scope
+from collector.simulator.options import Options
+from tests.builders import NOW
+from tests.night import make_apps, make_segments
+from tests.stores.bucket_night import BucketSite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.stores.place import Place
+
+ZONES = {"newyork": "America/New_York", "kolkata": "Asia/Kolkata"}
+
+
+def test_a_lake_in_a_bucket_equals_the_truth_and_stays_as_it_is(tmp_path: Path, bucket: Place) -> None:
+    """Row by row the truth; again: no request, no object's ETag changes; the next night restates, each once."""
+    workspaces = [
+        {"name": name, "timezone": zone, "apps": make_apps(3), "segments": make_segments(3)}
+        for name, zone in ZONES.items()
+    ]
+    scopes = [str(scope) for scope in Scope]
+    site = BucketSite(tmp_path, bucket, *workspaces, scopes=scopes, start="2026-10-20")
+    with site.served():
+        first = site.night.run(NOW)
+        assert (first.exit_code, first.report["windows_failed"]) == (0, 0), first.stderr
+        assert site.night.rows() == site.truth()
+
+        before = site.night.fetch()
+        again = site.night.run(NOW)
+        assert (again.exit_code, again.report["requests"], again.report["files_written"]) == (0, 0, 0)
+        assert site.night.fetch() == before
+
+        site.simulation.now = NOW + timedelta(days=1)
+        old = {row[:-1]: row[-1] for row in site.night.rows()}
+        second = site.night.run(site.simulation.now)
+        new = {row[:-1]: row[-1] for row in site.night.rows()}
+    assert set(site.night.rows()) == site.truth()
+    changed = {key for key in old if new[key] != old[key]}
+    assert changed
+    assert second.report["rows_restated"] == len(changed)
+    assert second.report["rows_added"] == len(new) - len(old)
+    key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
+    told = site.night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
+    assert told == [(len(changed), len(changed))]
+
+
+def test_a_run_leaves_nothing_but_the_lake(tmp_path: Path, bucket: Place) -> None:
+    """After a night only whole Parquet files lie in the tables, and of the collector's own only what it remembers."""
+    site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"])
+    with site.served():
+        assert site.night.run(NOW).exit_code == 0
+    paths = set(site.night.fetch())
+    own = {path for path in paths if path.startswith("_collector/")}
+    assert own == {"_collector/acme/workspace.json"}
+    assert all(path.endswith(".parquet") for path in paths - own)
+
+
+def test_of_two_runs_one_gets_the_workspace(tmp_path: Path, bucket: Place) -> None:
+    """Two programs started at once: one lands the truth, the other is told who holds it and exits with 4."""
+    site = BucketSite(
+        tmp_path, bucket, {"name": "acme"}, options=Options(latency_ms=(3000, 3000)), units=["day"], start="2026-11-01"
+    )
+    with site.served(), site.run() as one, site.run() as other:
+        codes = sorted([one.ended(), other.ended()])
+    assert codes == [0, 4], one.stderr + other.stderr
+    loser = one if one.ended() == 4 else other
+    assert "another run" in loser.stderr
+    assert site.night.rows() == site.truth()
+
+
+def test_a_deleted_object_is_fetched_again(tmp_path: Path, bucket: Place) -> None:
+    """A data file that is gone from the bucket voids the coverage of its partition, and no other's."""
+    site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"], start="2026-09-01")
+    with site.served():
+        site.night.run(NOW)
+        bucket.store().delete("sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet")
+        again = site.night.run(NOW)
+    assert (again.exit_code, again.report["rows_added"]) == (0, 31)
+    assert site.night.rows() == site.truth()
+
+
+def test_plan_reads_the_bucket_and_leaves_it(tmp_path: Path, bucket: Place) -> None:
+    """`plan` tells what is left to ask for, from the coverage in the bucket, and writes nothing there."""
+    site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"])
+    planned = site.night.call("plan", "--json", "--as-of", NOW.isoformat())
+    assert (planned.exit_code, planned.report["requests"]) == (0, 1)
+    assert site.night.fetch() == {}
+    with site.served():
+        site.night.run(NOW)
+        before = site.night.fetch()
+        planned = site.night.call("plan", "--json", "--as-of", NOW.isoformat())
+    assert (planned.exit_code, planned.report["requests"]) == (0, 0)
+    assert site.night.fetch() == before
