@@ -34,7 +34,7 @@ simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
 test: $(VENV)/develops ## Run the tests
 	@$(BIN)/python -m pytest -m 'not lakes' --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
-test-lakes: $(VENV)/develops ## Run the tests of stores beside folders and S3, with every server that can be had
+test-lakes: $(VENV)/lakes ## Run the tests of stores beside folders and S3, with every server that can be had
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
@@ -60,11 +60,12 @@ clean: ## Remove .venv, caches, the demo's lake and what the bench made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Three ways to install, each a stamp: to collect, to query the lake as well, to develop.
+# Four ways to install, each a stamp: to collect, to query the lake as well, to develop, to test every lake and engine.
 $(VENV)/collects: EXTRA :=
 $(VENV)/queries: EXTRA := [sql]
 $(VENV)/develops: EXTRA := [dev]
-$(VENV)/collects $(VENV)/queries $(VENV)/develops: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/lakes: EXTRA := [lakes]
+$(VENV)/collects $(VENV)/queries $(VENV)/develops $(VENV)/lakes: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing into $(VENV) ($(notdir $@)) …'
 	@$(INSTALL) --editable '.$(EXTRA)'
 	@touch $@

@@ -141,7 +141,7 @@ class Pool:
 
     def _close(self, now: datetime, at_least: float = 0.0) -> None:
         """Nothing goes before the period ends, nor for `at_least` seconds."""
-        if self._reset_passed:
+        if self._reset_passed and self._own < self._usable:
             self._pause(now)  # it has, says the server: this machine's clock is ahead of it, or it is wrong
             return
         until = self._reset if self._reset is not None and self._reset > now else _next_hour(now)

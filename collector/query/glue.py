@@ -28,21 +28,21 @@ _COMMENT_LIMIT = 255
 def register(client: Any, database: str, tables: Iterable[Table], ground: Ground) -> Iterator[str]:
     """Create or update each table, and the database where there is none; tells what was done, a line each.
 
-    client: boto3's for Glue, whose errors go through.
+    client: boto3's for Glue, whose errors go through. Raises Undeclarable for a lake that is not on S3.
     """
+    definitions = [definition_of(table, ground) for table in tables]
     try:
         client.get_database(Name=database)
     except client.exceptions.EntityNotFoundException:
         client.create_database(DatabaseInput={"Name": database})
         yield f"created database {database}"
-    for table in tables:
-        definition = definition_of(table, ground)
+    for definition in definitions:
         try:
             client.update_table(DatabaseName=database, TableInput=definition)
-            yield f"updated {database}.{table.name}"
+            yield f"updated {database}.{definition['Name']}"
         except client.exceptions.EntityNotFoundException:
             client.create_table(DatabaseName=database, TableInput=definition)
-            yield f"created {database}.{table.name}"
+            yield f"created {database}.{definition['Name']}"
 
 
 def definition_of(table: Table, ground: Ground) -> dict[str, Any]:

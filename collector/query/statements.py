@@ -10,7 +10,7 @@ from collector.query.ground import Undeclarable
 from collector.query.views import views
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from collector.query.engines.engine import Engine
     from collector.query.ground import Ground
@@ -18,29 +18,26 @@ if TYPE_CHECKING:
 
 def statements(engine: Engine, ground: Ground, only: Collection[str] = ()) -> Iterator[str]:
     """Declare all tables and views, or those named and what they read. Raises Undeclarable."""
-    chosen = _with_needs(only, needs(engine, ground))
+    wanted = chosen(engine, ground, only)
     yield from engine.before(ground)
     for table in TABLES:
-        if table.name in chosen:
+        if table.name in wanted:
             yield from engine.table(table, ground)
-    yield from view_statements(engine, ground, chosen)
+    yield from view_statements(engine, ground, wanted)
 
 
-def view_statements(engine: Engine, ground: Ground, chosen: Collection[str] | None = None) -> Iterator[str]:
+def view_statements(engine: Engine, ground: Ground, wanted: Collection[str] | None = None) -> Iterator[str]:
     """The views alone, over tables that are there already."""
     for view in views(engine, ground):
-        if chosen is None or view.name in chosen:
+        if wanted is None or view.name in wanted:
             yield from engine.view(view)
 
 
-def needs(engine: Engine, ground: Ground) -> dict[str, tuple[str, ...]]:
-    """Every table and view, in order, and what it reads."""
-    tables: dict[str, tuple[str, ...]] = {table.name: () for table in TABLES}
-    return tables | {view.name: view.needs for view in views(engine, ground)}
-
-
-def _with_needs(only: Collection[str], known: Mapping[str, tuple[str, ...]]) -> set[str]:
-    chosen: set[str] = set()
+def chosen(engine: Engine, ground: Ground, only: Collection[str]) -> set[str]:
+    """The tables and views named and what they read; all where none is named. Raises Undeclarable."""
+    known: dict[str, tuple[str, ...]] = {table.name: () for table in TABLES}
+    known |= {view.name: view.needs for view in views(engine, ground)}
+    found: set[str] = set()
     waiting = list(only or known)
     while waiting:
         name = waiting.pop()
@@ -48,7 +45,7 @@ def _with_needs(only: Collection[str], known: Mapping[str, tuple[str, ...]]) -> 
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             raise Undeclarable(f"there is no table or view {name!r}; {hint}")
-        if name not in chosen:
-            chosen.add(name)
+        if name not in found:
+            found.add(name)
             waiting += known[name]
-    return chosen
+    return found

@@ -20,7 +20,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Fill a lake of each size, print and keep."""
     began = machine.load()
     figures = [_measured(size, arguments.rate) for size in arguments.sizes]
-    keep("backfill", {"rate": arguments.rate, "load_at_the_start": began, "figures": figures})
+    told = {"rate": arguments.rate, "load_at_the_start": began, "figures": figures}
+    keep(f"backfill-at-{arguments.rate or 'most'}", told)
     print(table(FILLED, [filled_row(figure) for figure in figures]))
 
 

@@ -17,19 +17,18 @@ WORK = ROOT / ".bench"
 MEASURED_WITH = ("aiohttp", "orjson", "pyarrow", "pydantic", "tenacity")
 
 
-def server_core() -> int:
-    """Where servers run, and the bench itself."""
-    return min(os.sched_getaffinity(0))
-
-
-def client_core() -> int:
-    """Where what is measured runs: another core than the server's, where there is one."""
-    return max(_every_core())
+if not hasattr(os, "sched_getaffinity"):
+    sys.exit("the bench reads /proc and pins processes to cores: it needs Linux")
+CORES = os.sched_getaffinity(0)
+SERVER_CORE = min(CORES)
+"""Where servers run, and the bench itself."""
+CLIENT_CORE = max(CORES)
+"""Where what is measured runs: another core than the server's, where there is one."""
 
 
 def stay_off_the_client_core() -> None:
     """Move the bench to the servers' core, so that it does not disturb what it measures."""
-    os.sched_setaffinity(0, {min(_every_core())})
+    os.sched_setaffinity(0, {SERVER_CORE})
 
 
 def load() -> float:
@@ -41,17 +40,13 @@ def described() -> dict[str, str]:
     """What a reader needs to judge the figures."""
     return {
         "processor": _field("/proc/cpuinfo", "model name"),
-        "cores": str(len(_every_core())),
+        "cores": str(len(CORES)),
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.0f} GiB",
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "nginx": _nginx(),
         **{name: version(name) for name in MEASURED_WITH},
     }
-
-
-def _every_core() -> set[int]:
-    return _CORES
 
 
 def _field(file: str, name: str) -> str:
@@ -67,8 +62,3 @@ def _nginx() -> str:
         return "absent"
     told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
     return told.strip().rpartition("/")[2]
-
-
-if not hasattr(os, "sched_getaffinity"):
-    sys.exit("the bench reads /proc and pins processes to cores: it needs Linux")
-_CORES = os.sched_getaffinity(0)

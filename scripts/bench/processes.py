@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.bench.machine import ROOT, client_core
+from scripts.bench.machine import CLIENT_CORE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ def measure(
     with output.open("wb") as out, errors.open("wb") as err:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **(environment or {})})
-        os.sched_setaffinity(process.pid, {client_core()})
+        os.sched_setaffinity(process.pid, {CLIENT_CORE})
         samples = _watch(process.pid, began, probe)
         seconds = time.perf_counter() - began
         read, written = _bytes(process.pid)

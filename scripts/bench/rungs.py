@@ -39,7 +39,9 @@ from scripts.bench.workload import AS_OF
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from collector.api.transport import Transport
     from collector.config.settings import Config, Workspace
+    from collector.lake.recorder import Offload
     from collector.model import Window
     from collector.outcome import Outcome
 
@@ -97,18 +99,22 @@ async def whole(config: Config, spent: dict[str, float]) -> None:
         return await off_the_loop(on_thread)
 
     async with AiohttpTransport() as network:
-        world = World(
-            clock=SystemClock(),
-            store=opener(config.lake, config.storage),
-            transport=network,
-            pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
-            rng=random.Random(),  # noqa: S311  # jitter
-            offload=timed,
-            stop=Stop(),
-            process=Process.current(),
-            bounds=Bounds(),
-        )
-        await run(config, Order("budget", AS_OF), world, lambda *_: nullcontext())
+        await run(config, Order("budget", AS_OF), _world(config, network, timed), lambda *_: nullcontext())
+
+
+def _world(config: Config, network: Transport, offload: Offload) -> World:
+    """The composition root's, but for what is done off the event loop."""
+    return World(
+        clock=SystemClock(),
+        store=opener(config.lake, config.storage),
+        transport=network,
+        pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
+        rng=random.Random(),  # noqa: S311  # jitter
+        offload=offload,
+        stop=Stop(),
+        process=Process.current(),
+        bounds=Bounds(),
+    )
 
 
 _PARTS = {"Recorder._write.<locals>.<lambda>": "journal", "Recorder._land.<locals>.<lambda>": "landing"}

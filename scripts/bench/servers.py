@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench.machine import ROOT, server_core
+from scripts.bench.machine import ROOT, SERVER_CORE
 from scripts.bench.workload import AS_OF, ENVIRONMENT, body, one_window_each
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def free_port() -> int:
 def _serving(command: Sequence[str], port: int) -> Iterator[None]:
     environment, nowhere = {**os.environ, **ENVIRONMENT}, subprocess.DEVNULL
     with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=ROOT, env=environment) as it:
-        os.sched_setaffinity(it.pid, {server_core()})
+        os.sched_setaffinity(it.pid, {SERVER_CORE})
         try:
             _wait_for(port, it)
             yield

@@ -20,7 +20,7 @@ from collector.lake.local import LocalStore
 from collector.query.ground import Ground, absent_tables
 from collector.query.session import Session, Unanswered
 from tests.night import Night, make_document
-from tests.query.terminal import on_a_terminal
+from tests.query.terminal import CTRL_C, CTRL_D, on_a_terminal
 from tests.test_night import EVENING, World
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def test_the_prompt_survives_errors(night: Night) -> None:
 def test_ctrl_c_drops_a_line_and_ctrl_d_ends(night: Night) -> None:
     """What was typed before Ctrl-C is forgotten, and the prompt goes on; Ctrl-D leaves it with exit 0."""
     command = [sys.executable, "-m", "collector", "-c", str(night.config), "sql"]
-    code, shown = on_a_terminal(command, [b"SELECT 1 AS\n", b"\x03", b"SELECT 2 AS two;\n", b"\x04"])
+    code, shown = on_a_terminal(command, [b"SELECT 1 AS\n", CTRL_C, b"SELECT 2 AS two;\n", CTRL_D])
     assert code == 0
     assert "(1 row)" in shown
     assert "rror" not in shown

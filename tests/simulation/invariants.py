@@ -61,6 +61,8 @@ class Judge:
             _hold(len(found) == len(rows) and list(found) == sorted(found), f"{path}: keys twice or not sorted")
             known = versions[0].keys() <= found.keys() <= versions[-1].keys()
             _hold(known, f"{path}: keys that are gone, or of no answer")
+            if found in versions:
+                continue
             for key, row in found.items():
                 if all(version.get(key) != row for version in versions):
                     raise Violation(f"{path}: {key} is {row}")

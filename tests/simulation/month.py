@@ -65,11 +65,11 @@ def play(seed: int, nights: int = NIGHTS, first: int = 0) -> Counts:
             try:
                 month.night(night)
             except BaseException as error:
-                raise Violation(f"seed {seed}, night {night}, run {month.counts.runs}: {error!r}") from error
+                raise Violation(f"seed {seed}, night {night}, run {month.counts.runs}: {_first(error)!r}") from error
         try:
             month.end()
         except BaseException as error:
-            raise Violation(f"seed {seed}, the month's end: {error!r}") from error
+            raise Violation(f"seed {seed}, the month's end: {_first(error)!r}") from error
     month.counts.months, month.counts.nights = 1, nights
     month.counts.restatements = sum(len(books.model.restatements) for books in month.shelf.values())
     return month.counts
@@ -120,6 +120,7 @@ class Month:
     def _run(self, tonight: Tonight) -> Ended:
         for name, books in self.shelf.items():
             tonight.restate(self.simulation, name, books.model)
+        self._wall.start = tonight.attempt.at
         for workspace in self.config.workspaces:
             self.simulation.spend(workspace.name, tonight.spent)
         self._attempt = tonight.attempt
@@ -203,6 +204,11 @@ def _options(rng: Random, seed: int) -> Options:
 
 def _random(*parts: object) -> Random:
     return Random("/".join(map(str, parts)))  # noqa: S311 - chance, no secrets
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first, out of the groups that it came in."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _expect(promise: bool, text: str) -> None:

@@ -46,6 +46,8 @@ class Tonight:
 
     def restate(self, simulation: Simulation, workspace: str, model: Model) -> None:
         """Change what the API tells of some buckets that were landed."""
+        if not self.changes:
+            return
         landed = [(key, bucket) for key, buckets in model.answered.items() for bucket in buckets]
         counts: dict[SeriesKey, dict[int, int]] = {}
         for share in self.changes if landed else ():

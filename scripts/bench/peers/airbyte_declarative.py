@@ -13,6 +13,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import Concur
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer"}
 _SCHEMA = {"type": "object", "properties": {"time": _TEXT, "sessions": _NUMBER, "series": _TEXT}}
+_SERIES = {"path": ["series"], "value": "{{ stream_partition.series }}", "value_type": "string"}
 _CATALOG = {
     "streams": [
         {
@@ -44,19 +45,7 @@ def stream(url: str, requests: int) -> dict[str, object]:
         "schema_loader": {"type": "InlineSchemaLoader", "schema": _SCHEMA},
         "retriever": {
             "type": "SimpleRetriever",
-            "requester": {
-                "type": "HttpRequester",
-                "url_base": url,
-                "path": "/sessions/data_series",
-                "http_method": "GET",
-                "authenticator": {"type": "BearerAuthenticator", "api_token": os.environ["BENCH_KEY"]},
-                "request_parameters": {
-                    "length": "100",
-                    "unit": "hour",
-                    "app_id": "{{ stream_partition.series.split(':')[0] }}",
-                    "segment_id": "{{ stream_partition.series.split(':')[1] }}",
-                },
-            },
+            "requester": requester(url),
             "record_selector": {
                 "type": "RecordSelector",
                 "extractor": {"type": "DpathExtractor", "field_path": ["data"]},
@@ -67,12 +56,24 @@ def stream(url: str, requests: int) -> dict[str, object]:
                 "cursor_field": "series",
             },
         },
-        "transformations": [
-            {
-                "type": "AddFields",
-                "fields": [{"path": ["series"], "value": "{{ stream_partition.series }}", "value_type": "string"}],
-            }
-        ],
+        "transformations": [{"type": "AddFields", "fields": [_SERIES]}],
+    }
+
+
+def requester(url: str) -> dict[str, object]:
+    """The request for one series."""
+    return {
+        "type": "HttpRequester",
+        "url_base": url,
+        "path": "/sessions/data_series",
+        "http_method": "GET",
+        "authenticator": {"type": "BearerAuthenticator", "api_token": os.environ["BENCH_KEY"]},
+        "request_parameters": {
+            "length": "100",
+            "unit": "hour",
+            "app_id": "{{ stream_partition.series.split(':')[0] }}",
+            "segment_id": "{{ stream_partition.series.split(':')[1] }}",
+        },
     }
 
 

@@ -18,7 +18,7 @@ def main() -> None:
         session.headers["Authorization"] = f"Bearer {os.environ['BENCH_KEY']}"
         for number in range(count):
             series = {"app_id": f"a{number // 250}", "segment_id": f"s{number % 250}"}
-            parameters = {"length": 100, "unit": "hour", **series}
+            parameters: dict[str, str | int] = {"length": 100, "unit": "hour", **series}
             answer = session.get(f"{url}/sessions/data_series", params=parameters, timeout=30).json()
             rows += [{**series, **point} for point in answer["data"]]
     frame = pd.DataFrame(rows)

@@ -1,0 +1,60 @@
+"""A data file that somebody removed, and a run that dies while it lands a part of what the file held."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.config.settings import App, Config, Workspace
+from collector.order import Order
+from collector.simulator.options import Options
+from collector.simulator.simulation import Simulation
+from tests.builders import make_workspace
+from tests.simulation.attempt import Attempt, Ended, Wall, perform
+from tests.simulation.braze import CALM, Braze
+from tests.simulation.memory_store import Disk
+from tests.simulation.mortal import Mortal
+
+_AT = datetime(2026, 11, 20, 3, tzinfo=UTC)
+_FILE = "sessions_app_daily/workspace=acme/month=2026-11-01/data.parquet"
+_APPS = (App("ios", "id-ios"), App("web", "id-web"))
+
+
+def test_removed_file_and_death() -> None:
+    """Whichever effect it dies at, the next run fetches the rest: coverage never speaks of rows that are gone."""
+    workspace = make_workspace(apps=_APPS, start=date(2026, 11, 1))
+    for effect in range(1, 100):
+        disk = Disk(published=lambda path, content: None)  # noqa: ARG005
+        rows = _night(disk, workspace, 0).rows()
+        del disk.files[_FILE]
+        dying = _night(disk, workspace, 1, Mortal(kill_at=effect), max_requests=1)
+        assert _night(disk, workspace, 2).rows() >= rows, f"killed at effect {effect}"
+        if not dying.ended.killed:
+            return
+    raise AssertionError("the run never got to its end")
+
+
+class _Night:
+    """A run that ended, and the disk that it left."""
+
+    def __init__(self, disk: Disk, ended: Ended) -> None:
+        self._disk, self.ended = disk, ended
+
+    def rows(self) -> set[tuple[object, object]]:
+        """The keys that landed."""
+        table = pq.ParquetFile(pa.BufferReader(self._disk.files[_FILE].content)).read()
+        return set(zip(table["app_id"].to_pylist(), table["date"].to_pylist(), strict=True))
+
+
+def _night(
+    disk: Disk, workspace: Workspace, number: int, mortal: Mortal | None = None, max_requests: int | None = None
+) -> _Night:
+    at = _AT + timedelta(days=number)
+    wall = Wall(at)
+    simulation = Simulation([workspace], Options(), clock=wall)
+    order = Order(f"{at:%Y%m%dT%H%M%SZ}-{number:06x}", at, max_requests=max_requests)
+    attempt = Attempt(Config("memory", (workspace,)), order, at, mortal or Mortal())
+    return _Night(disk, perform(attempt, disk, Braze(simulation, attempt.mortal, CALM, Random(number)), wall))  # noqa: S311
