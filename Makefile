@@ -32,13 +32,15 @@ simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
 	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
 
 test: $(VENV)/develops ## Run the tests
-	@$(BIN)/python -m pytest -m 'not lakes' --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -m 'not lakes' -n 2 --dist worksteal --ignore tests/simulation \
+	  --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation
 
 test-lakes: $(VENV)/lakes ## Run the tests of stores beside folders and S3, with every server that can be had
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: about an hour; 50 and 100: five minutes)
+soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: about an hour; KILLS=50 SEEDS=100: five minutes)
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
 bench: $(VENV)/collects ## Requests a second beside the bare client loop and other tools
