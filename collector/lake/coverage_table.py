@@ -77,7 +77,8 @@ def parse(entry: ParquetInput, workspace: str, zone: ZoneInfo) -> Recorded:
     try:
         files = json.loads(entry.notes()[_FILES])
         known = {path: Known(version["tag"], version["landing"]) for path, version in files.items()}
-        return Recorded(_coverage(rows, zone), _names(workspace, rows), known, entry.tag)
+        series = [series_of(workspace, row) for row in rows]
+        return Recorded(_coverage(series, rows, zone), {each.key: each for each in series}, known, entry.tag)
     except (KeyError, ValueError, TypeError) as error:
         raise entry.damaged(str(error)) from error
 
@@ -158,18 +159,13 @@ def series_of(workspace: str, row: Mapping[str, Any]) -> Series:
     return Series(workspace, SeriesKey(Scope(row["scope"]), Unit(row["unit"]), app_id, segment_id), app, segment)
 
 
-def _coverage(rows: list[dict[str, Any]], zone: ZoneInfo) -> Coverage:
+def _coverage(series: list[Series], rows: list[dict[str, Any]], zone: ZoneInfo) -> Coverage:
+    """The runs of each series; `series` and `rows` run in parallel."""
     found: dict[SeriesKey, list[Covered]] = {}
-    for row in rows:
-        key = series_of("", row).key
+    for key, row in zip((each.key for each in series), rows, strict=True):
         span = Span(_bucket(key.unit, row["first_start"], zone), _bucket(key.unit, row["last_end"], zone))
         found.setdefault(key, []).append(Covered(span, row["answered_at"]))
     return {key: tuple(runs) for key, runs in found.items()}
-
-
-def _names(workspace: str, rows: list[dict[str, Any]]) -> dict[SeriesKey, Series]:
-    every = (series_of(workspace, row) for row in rows)
-    return {series.key: series for series in every}
 
 
 def _bucket(unit: Unit, instant: datetime, zone: ZoneInfo) -> int:

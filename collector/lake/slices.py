@@ -62,7 +62,8 @@ def partitions(workspace: str, content: Journal) -> Iterator[tuple[Partition, pa
             for month in _months(unit, windows):
                 span = month_span(unit, month)
                 within = pc.and_(pc.less(windows["first"], span.stop), pc.greater(windows["stop"], span.first))
-                yield Partition(workspace, scope, unit, month), windows.filter(within)
+                if chosen := windows.filter(within):  # else a month between, which need not even be read
+                    yield Partition(workspace, scope, unit, month), chosen
 
 
 def slices(partition: Partition, windows: pa.Table, ids: list[str], rows: int) -> Iterator[Slice]:
