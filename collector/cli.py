@@ -123,7 +123,7 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
     from collector.plan import declared_series
 
     for workspace in config.workspaces:
-        count = len(declared_series(workspace))
+        count = sum(1 for _ in declared_series(workspace))
         click.echo(f"{workspace.name}: {len(workspace.apps)} apps, {len(workspace.segments)} segments, {count} series")
     click.echo(f"the config is right; its lake is {config.lake}")
 

@@ -1,24 +1,25 @@
 """What this run asks for: wanted minus covered, plus the lookback. Pure.
 
 In: a workspace's config, its coverage, the instant that "now" is. Out: windows, newest first, all series of one span
-together. It never reads the lake or the clock, and asks for closed buckets alone.
+together, in the config's order. It never reads the lake or the clock, and asks for closed buckets alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from collector.calendar import closed_stop, span_of_dates, start_of
 from collector.coverage import Coverage, Runs, answered_by, missing
-from collector.model import MAX_WINDOW, Reason, Scope, Series, SeriesKey, Span, Unit, Window
+from collector.model import MAX_WINDOW, Reason, Scope, Series, SeriesKey, Span, Unit
+from collector.windows import Group, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
     from collector.config.settings import App, Segment, Workspace
+    from collector.windows import Newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,16 @@ class Narrowing:
 EVERYTHING = Narrowing()
 
 
-def declared_series(workspace: Workspace) -> list[Declared]:
+def declared_series(workspace: Workspace) -> Iterator[Declared]:
     """Every series that the config names, in the order of scope, app, segment, unit."""
-    return [
+    return (
         _declare(workspace, scope, unit, app, segment)
         for scope in Scope
         if scope in workspace.scopes
         for app, segment in _members(workspace, scope)
         for unit in Unit
         if unit in workspace.units
-    ]
+    )
 
 
 def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) -> Span:
@@ -72,37 +73,25 @@ def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) 
     return Span(first, min(dates.stop, closed))
 
 
-def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Narrowing = EVERYTHING) -> list[Window]:
+def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Narrowing = EVERYTHING) -> Windows:
     """The windows to ask for, newest first."""
-    windows: list[Window] = []
+    groups: dict[tuple[Unit, Span], Group] = {}
+    asked: dict[object, list[tuple[Group, Reason]]] = {}
     for declared in declared_series(workspace):
-        if narrowing.apps and declared.series.app not in narrowing.apps:
+        series = declared.series
+        if narrowing.apps and series.app not in narrowing.apps:
             continue
-        runs = coverage.get(declared.series.key, ())
-        windows += _windows(declared, workspace, runs, now, narrowing)
-    return sorted(windows, key=newest_first(workspace))
-
-
-def newest_first(workspace: Workspace) -> _Newest:
-    """The order in which windows are asked for: newest span first, all series of one span together."""
-    return _Newest(workspace)
-
-
-def bound(
-    plans: Sequence[tuple[Workspace, list[Window]]], requests: int | None
-) -> list[tuple[list[Window], list[Window]]]:
-    """For each plan its windows within so many requests in all, the newest of all workspaces first, and the rest."""
-    if requests is None:
-        return [(windows, []) for _, windows in plans]
-    ranked = sorted(
-        (newest_first(workspace)(window), place, number)
-        for place, (workspace, windows) in enumerate(plans)
-        for number, window in enumerate(windows)
-    )
-    kept = [0] * len(plans)
-    for _, place, _number in ranked[:requests]:
-        kept[place] += 1
-    return [(windows[:count], windows[count:]) for (_, windows), count in zip(plans, kept, strict=True)]
+        runs = coverage.get(series.key, ())
+        alike = (series.unit, declared.start, declared.end, runs)  # such series are asked for the same spans
+        if alike not in asked:
+            asked[alike] = [
+                (groups.setdefault((series.unit, span), Group(_newest(series.unit, span, workspace), span)), reason)
+                for span, reason in _spans(declared, workspace, runs, now, narrowing)
+            ]
+        for group, reason in asked[alike]:
+            group.series.append(series)
+            group.reasons.append(reason)
+    return Windows(groups.values())
 
 
 def estimated_seconds(workspace: Workspace, requests: int) -> float:
@@ -132,22 +121,15 @@ def pack(spans: Sequence[Span]) -> list[Span]:
     return windows
 
 
-class _Newest:
-    """A sort key. Instants of a workspace's buckets are computed once each: series share their spans."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        zone = workspace.timezone
-        self._seconds = cache(lambda unit, bucket: start_of(unit, bucket, zone).timestamp())
-
-    def __call__(self, window: Window) -> tuple[float, float, str, str, str, str]:
-        key, span = window.series.key, window.span
-        stop, first = self._seconds(key.unit, span.stop), self._seconds(key.unit, span.first)
-        return -stop, -first, key.unit, key.scope, key.app_id or "", key.segment_id or ""
+def _newest(unit: Unit, span: Span, workspace: Workspace) -> Newest:
+    first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
+    return -stop, -first, unit
 
 
-def _windows(
+def _spans(
     declared: Declared, workspace: Workspace, runs: Runs, now: datetime, narrowing: Narrowing
-) -> Iterator[Window]:
+) -> Iterator[tuple[Span, Reason]]:
+    """The windows of a series: their spans, and why each is asked for."""
     unit, zone = declared.series.unit, workspace.timezone
     if narrowing.forced:
         span = span_of_dates(unit, narrowing.first, narrowing.last, zone) & span_of_dates(
@@ -155,11 +137,11 @@ def _windows(
         )
         closed = closed_stop(unit, now, workspace.settle, zone)
         forced = span & Span(span.first, closed)
-        return (Window(declared.series, part, Reason.FORCED) for part in pack([forced] if forced else []))
+        return ((part, Reason.FORCED) for part in pack([forced] if forced else []))
     span = wanted(declared, workspace, runs, now)
     holes = missing(span, runs)
     stale = answered_by(_lookback(workspace, unit, now) & span, runs, now - workspace.refresh_after)
-    return (Window(declared.series, part, _reason(part, holes, runs)) for part in pack(_union(holes, stale)))
+    return ((part, _reason(part, holes, runs)) for part in pack(_union(holes, stale)))
 
 
 def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:

@@ -19,10 +19,12 @@ from collector.lake.inspection import strays
 from collector.lake.landing import Ground
 from collector.lake.lock import Lock, Process
 from collector.lake.recorder import Bounds
+from collector.lake.runs import as_coverage
 from collector.lake.stores import opener
-from collector.plan import bound, plan
+from collector.plan import plan
 from collector.repair import repair
 from collector.run import run
+from collector.windows import bound
 from collector.world import World
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from collector.config.settings import Config, Workspace
-    from collector.model import Window
     from collector.order import Order
     from collector.plan import Narrowing
     from collector.repair import Choice, Repair
     from collector.run import Watch
     from collector.summary import Summary
+    from collector.windows import Windows
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -62,15 +64,15 @@ def collect(config: Config, order: Order, watch: Watch, seconds: float | None) -
 
 def survey(
     config: Config, now: datetime, narrowing: Narrowing, max_requests: int | None
-) -> list[tuple[Workspace, list[Window]]]:
+) -> list[tuple[Workspace, Windows]]:
     """What a run would ask for, by workspace. Reads the lake, and neither writes nor asks. Raises LakeError."""
     plans, stores = [], opener(config.lake, config.storage)
     for workspace in config.workspaces:
         ground = Ground(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
         memory.check(ground.store, workspace.name, workspace.timezone.key)
-        plans.append((workspace, plan(workspace, recovery.known(ground).coverage, now, narrowing)))
+        plans.append(plan(workspace, as_coverage(recovery.known(ground).runs), now, narrowing))
     kept = (windows for windows, _ in bound(plans, max_requests))
-    return [(workspace, windows) for (workspace, _), windows in zip(plans, kept, strict=True)]
+    return list(zip(config.workspaces, kept, strict=True))
 
 
 def mend(config: Config, choice: Choice) -> tuple[list[Repair], list[str]]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from collector.lake import memory
 from collector.lake.errors import LakeError, LakeRefused
-from collector.plan import bound
 from collector.summary import Summary
 from collector.turn import Turn
+from collector.windows import bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ async def run(config: Config, order: Order, world: World, watch: Watch) -> Summa
         try:
             for turn in turns:
                 await turn.begin(keepers)
-            plans = bound([(turn.workspace, turn.windows()) for turn in turns], order.max_requests)
+            plans = bound([turn.windows() for turn in turns], order.max_requests)
             async with watch([turn.lane.progress for turn in turns], world.clock), asyncio.TaskGroup() as lanes:
                 for turn, (windows, beyond) in zip(turns, plans, strict=True):
                     lanes.create_task(turn.collect(windows, beyond))

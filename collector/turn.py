@@ -16,16 +16,15 @@ from collector.lake.journal import Origin
 from collector.lake.landing import Ground
 from collector.lake.lock import RENEW_EVERY, Lock
 from collector.lake.recorder import Recorder
+from collector.lake.runs import as_coverage
 from collector.outcome import Skipped
 from collector.plan import plan
 from collector.summary import WorkspaceSummary
+from collector.windows import Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from collector.config.settings import Workspace
     from collector.coverage import Coverage
-    from collector.model import Window
     from collector.order import Order
     from collector.world import World
 
@@ -62,13 +61,13 @@ class Turn:
         except LakeError as problem:
             self.problem = problem
 
-    def windows(self) -> list[Window]:
+    def windows(self) -> Windows:
         """What the turn asks for: nothing where it could not begin."""
         if self.problem:
-            return []
+            return Windows()
         return plan(self.workspace, self._coverage, self._order.as_of, self._order.narrowing)
 
-    async def collect(self, windows: Sequence[Window], beyond: Sequence[Window]) -> None:
+    async def collect(self, windows: Windows, beyond: Windows) -> None:
         """Ask for the windows and land the answers; `beyond` is what the run's bound leaves for the next one."""
         self._planned = len(windows) + len(beyond)
         if self.problem or not self._planned:
@@ -120,7 +119,7 @@ class Turn:
         if not memory.check(ground.store, ground.workspace, ground.zone.key):
             memory.remember(ground.store, ground.workspace, ground.zone.key)
         self._recorder.tally.landed += recovery.recover(ground)
-        return recovery.known(ground).coverage
+        return as_coverage(recovery.known(ground).runs)
 
 
 def _first(group: BaseExceptionGroup[LakeError]) -> LakeError:

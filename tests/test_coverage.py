@@ -1,25 +1,56 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.coverage import Covered, Runs, answered_by, missing, with_answer, without
-from collector.model import Span
-from tests.builders import NOW
+from collector.coverage import Covered, Runs, answered_by, missing
+from collector.lake.runs import NONE, as_coverage, with_answers, without
+from collector.lake.schema import SERIES
+from collector.model import Scope, Series, Span, Unit
+from tests.builders import NOW, make_series
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(1, 12)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
 ANSWERS = st.lists(st.tuples(SPANS, st.integers(0, 5)), max_size=8)
 STALE = NOW - timedelta(hours=6)
+ONE = make_series()
+MANY = st.sampled_from(
+    [make_series(unit, app, segment) for unit in Unit for app in ("ios", "web") for segment in (None, "vip")]
+)
+NIGHTS = st.lists(st.lists(st.tuples(MANY, SPANS), min_size=1, max_size=6), max_size=6)
+
+
+def _answers(answers: list[tuple[Series, Span]]) -> pa.Table:
+    """A night's answers, as the journal has them."""
+    rows = [
+        {
+            "scope": series.scope.value,
+            "unit": series.unit.value,
+            "app": series.app,
+            "app_id": series.key.app_id,
+            "segment": series.segment,
+            "segment_id": series.key.segment_id,
+            "first": span.first,
+            "stop": span.stop,
+        }
+        for series, span in answers
+    ]
+    return pa.Table.from_pylist(rows, schema=NONE.drop_columns("answered_at").schema)
+
+
+def _table(answers: list[tuple[Span, int]]) -> pa.Table:
+    """The runs of one series, answered so many days ago, one after the other."""
+    runs = NONE
+    for span, days_ago in answers:
+        runs = with_answers(runs, _answers([(ONE, span)]), NOW - timedelta(days=days_ago), STALE)
+    return runs
 
 
 def _runs(answers: list[tuple[Span, int]]) -> Runs:
-    runs: Runs = ()
-    for span, days_ago in answers:
-        runs = with_answer(runs, span, NOW - timedelta(days=days_ago), STALE)
-    return runs
+    return as_coverage(_table(answers)).get(ONE.key, ())
 
 
 @given(ANSWERS, SPANS)
@@ -28,14 +59,6 @@ def test_covered_and_missing_make_up_a_span(answers: list[tuple[Span, int]], spa
     holes = {bucket for hole in missing(span, _runs(answers)) for bucket in range(hole.first, hole.stop)}
     covered = {bucket for answered, _ in answers for bucket in range(answered.first, answered.stop)}
     assert holes == set(range(span.first, span.stop)) - covered
-
-
-@given(ANSWERS)
-def test_runs_stay_sorted_and_disjoint(answers: list[tuple[Span, int]]) -> None:
-    """However answers overlap, the runs are sorted, disjoint and never empty."""
-    runs = _runs(answers)
-    assert all(len(run.span) > 0 for run in runs)
-    assert all(one.span.stop <= other.span.first for one, other in itertools.pairwise(runs))
 
 
 @given(ANSWERS, SPANS)
@@ -48,16 +71,60 @@ def test_a_fresh_answer_is_never_taken_for_stale(answers: list[tuple[Span, int]]
     assert stale == {bucket for bucket, ago in last.items() if ago > 0}
 
 
+@given(NIGHTS)
+def test_nights_of_many_series_are_what_a_table_of_single_buckets_says(nights: list[list[tuple[Series, Span]]]) -> None:
+    """Held against one entry a bucket: all series at once, runs sorted, disjoint, joined where they are alike."""
+    runs, told = NONE, dict[tuple[Series, int], datetime]()
+    for night, answers in enumerate(nights):
+        as_of = NOW + timedelta(hours=3 * night)
+        stale = as_of - timedelta(hours=6)
+        runs = with_answers(runs, _answers(answers), as_of, stale)
+        told |= {(series, bucket): as_of for series, span in answers for bucket in range(span.first, span.stop)}
+        coverage = as_coverage(runs)
+        assert {series.key for series, _ in told} == set(coverage)
+        for series, _ in told:
+            _matches(coverage[series.key], {bucket: at for (of, bucket), at in told.items() if of == series}, stale)
+
+
+def _matches(runs: Runs, told: dict[int, datetime], stale: datetime) -> None:
+    found = {bucket: run.answered_at for run in runs for bucket in range(run.span.first, run.span.stop)}
+    assert sum(len(run.span) for run in runs) == len(found)
+    assert {bucket: max(at, stale) for bucket, at in found.items()} == {
+        bucket: max(at, stale) for bucket, at in told.items()
+    }
+    assert all(found[bucket] <= at for bucket, at in told.items())
+    for one, other in itertools.pairwise(runs):
+        assert one.span.stop <= other.span.first
+        if one.span.stop == other.span.first:
+            assert max(one.answered_at, stale) != max(other.answered_at, stale)
+
+
 @given(ANSWERS, SPANS)
-def test_what_is_forgotten_is_missing(answers: list[tuple[Span, int]], span: Span) -> None:
-    """After a span is forgotten, all of it is missing."""
-    assert missing(span, without(_runs(answers), span)) == [span]
+def test_what_is_forgotten_is_missing_and_nothing_else(answers: list[tuple[Span, int]], span: Span) -> None:
+    """After a span is forgotten all of it is missing; the rest, and other units and scopes, are as they were."""
+    other = make_series(Unit.HOUR, segment="vip")
+    table = with_answers(_table(answers), _answers([(other, Span(0, 50))]), NOW, STALE)
+    left = as_coverage(without(table, Scope.APP, Unit.DAY, span))
+    assert missing(span, left.get(ONE.key, ())) == [span]
+    before = {bucket for run in _runs(answers) for bucket in range(run.span.first, run.span.stop)}
+    after = {bucket for run in left.get(ONE.key, ()) for bucket in range(run.span.first, run.span.stop)}
+    assert after == before - set(range(span.first, span.stop))
+    assert left[other.key] == (Covered(Span(0, 50), NOW),)
+
+
+def test_a_series_is_called_what_the_last_answer_called_it() -> None:
+    """Ids tell series apart; names follow the config."""
+    renamed = Series("acme", ONE.key, "iOS", None)
+    runs = with_answers(_table([(Span(0, 5), 3)]), _answers([(renamed, Span(20, 25))]), NOW, STALE)
+    assert runs["app"].to_pylist() == ["iOS", "iOS"]
+    assert runs.select(SERIES).to_pylist()[0]["app_id"] == ONE.key.app_id
 
 
 def test_runs_do_not_grow_with_the_history() -> None:
     """A year of nights, each with its own instant, leaves as many runs as the lookback has, not one a night."""
-    runs: Runs = ()
+    runs = NONE
     for night in range(365):
         now = NOW + timedelta(days=night)
-        runs = with_answer(runs, Span(night, night + 15), now, now - timedelta(hours=6))
-    assert runs == (Covered(Span(0, 364), NOW), Covered(Span(364, 379), NOW + timedelta(days=364)))
+        runs = with_answers(runs, _answers([(ONE, Span(night, night + 15))]), now, now - timedelta(hours=6))
+    expected = (Covered(Span(0, 364), NOW), Covered(Span(364, 379), NOW + timedelta(days=364)))
+    assert as_coverage(runs) == {ONE.key: expected}

@@ -10,6 +10,7 @@ first gives up on any doubt, so only the second needs to know what is wrong.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -31,6 +32,7 @@ _MOST_KNOWN_TIMES = 8192
 class Points(NamedTuple):
     """What an answer holds of its window: buckets ascending, each once; `sessions` runs in parallel.
 
+    A whole answer's `buckets` are a range, and sessions lie in an array: thousands of answers wait for the journal.
     `warning` is what the server put into `errors` beside its success, as it came.
     """
 
@@ -75,7 +77,7 @@ class Decoder:
             return None
         if min(sessions) < 0 or max(sessions) > _MOST_SESSIONS:
             return None
-        return Points(usual[2], sessions, warning)
+        return Points(usual[2], array("q", sessions), warning)
 
     def _point_by_point(self, data: list[Any], window: Window, warning: str | None) -> Points:
         unit, span = window.series.key.unit, window.span
@@ -88,7 +90,7 @@ class Decoder:
         whole = range(span.first, span.stop)
         if buckets == list(whole):
             self._usual[unit] = (span, [point["time"] for point in data], whole)
-            return Points(whole, sessions, warning)
+            return Points(whole, array("q", sessions), warning)
         return _placed(buckets, sessions, span, warning)
 
     def _bucket(self, point: dict[str, Any], unit: Unit) -> int:
@@ -150,4 +152,4 @@ def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | 
     if buckets and not placed:
         raise AskAgainError("the reply is no answer: none of its points lies in the window asked for")
     ordered = sorted(placed)
-    return Points(ordered, [placed[bucket] for bucket in ordered], warning)
+    return Points(ordered, array("q", [placed[bucket] for bucket in ordered]), warning)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from collector.api.errors import ApiError, GiveUpSeriesError, StopWorkspaceError
@@ -54,7 +54,7 @@ class Lane:
         self._halted = ""
         self._refused: dict[SeriesKey, str] = {}
 
-    async def collect(self, windows: Sequence[Window], record: Record) -> None:
+    async def collect(self, windows: Collection[Window], record: Record) -> None:
         """Give each window one outcome to `record`: answered, failed, or, where the lane stops first, skipped.
 
         Raises:

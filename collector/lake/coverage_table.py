@@ -9,25 +9,23 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field, replace
-from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from collector.calendar import day_number, month_span, start_of, whole_hour_at_or_after
-from collector.coverage import Coverage, Covered, Runs, without
-from collector.lake import paths
+from collector.calendar import month_span
+from collector.lake import instants, paths
 from collector.lake.errors import Damaged
 from collector.lake.parquet import ParquetInput, stage_table
 from collector.lake.partition import LANDING, REPLACED
 from collector.lake.paths import Partition
-from collector.lake.schema import COVERAGE, IDS
+from collector.lake.runs import RUNS, without
+from collector.lake.schema import COVERAGE, SERIES
 from collector.lake.store import ABSENT, Replacement, Tag
-from collector.model import Scope, Series, SeriesKey, Span, Unit
+from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from collector.lake.store import Store
@@ -49,11 +47,10 @@ class Known:
 class Recorded:
     """The coverage as it stands in the lake.
 
-    `names`: the series as they were last called. `files`: the data files' paths, and the versions it speaks of.
+    `runs`: a table as `lake/runs.py` has it. `files`: the data files' paths, and the versions it speaks of.
     """
 
-    coverage: Coverage = field(default_factory=dict)
-    names: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    runs: pa.Table = field(default_factory=RUNS.empty_table)
     files: dict[str, Known] = field(default_factory=dict)
     tag: Tag = ABSENT
 
@@ -65,20 +62,19 @@ def read(store: Store, workspace: str, zone: ZoneInfo) -> Recorded:
         return Recorded()
     with entry:
         try:
-            return parse(entry, workspace, zone)
+            return parse(entry, zone)
         except Damaged as damaged:
             log.warning("%s: what it told is asked for again", damaged)
             return Recorded(tag=entry.tag)
 
 
-def parse(entry: ParquetInput, workspace: str, zone: ZoneInfo) -> Recorded:
+def parse(entry: ParquetInput, zone: ZoneInfo) -> Recorded:
     """What a coverage file says. Raises Damaged."""
-    rows = entry.table(COVERAGE).to_pylist()
+    rows = entry.table(COVERAGE, SERIES)
     try:
         files = json.loads(entry.notes()[_FILES])
         known = {path: Known(version["tag"], version["landing"]) for path, version in files.items()}
-        series = [series_of(workspace, row) for row in rows]
-        return Recorded(_coverage(series, rows, zone), {each.key: each for each in series}, known, entry.tag)
+        return Recorded(_runs(rows, zone), known, entry.tag)
     except (KeyError, ValueError, TypeError) as error:
         raise entry.damaged(str(error)) from error
 
@@ -101,7 +97,7 @@ def verified(store: Store, workspace: str, recorded: Recorded, landing_id: str =
             known = Known(tag, written_by)
         files[partition.path] = known
     gone = [Partition.of(path) for path in recorded.files if path not in files]
-    return replace(recorded, coverage=_void(recorded.coverage, [*doubted, *filter(None, gone)]), files=files)
+    return replace(recorded, runs=_void(recorded.runs, [*doubted, *filter(None, gone)]), files=files)
 
 
 def data_files(store: Store, workspace: str) -> dict[Partition, Tag]:
@@ -117,13 +113,12 @@ def data_files(store: Store, workspace: str) -> dict[Partition, Tag]:
 
 def stage(store: Store, workspace: str, recorded: Recorded, zone: ZoneInfo) -> list[Replacement]:
     """Stage the coverage table, sorted by its keys, to replace the version that was read."""
-    rows = [
-        _row(key, run, recorded.names.get(key), zone)
-        for key in sorted(recorded.coverage, key=_order)
-        for run in recorded.coverage[key]
-    ]
+    runs = recorded.runs
+    columns = {name: runs[name] for name in (*SERIES, "answered_at")}
+    columns["first_start"] = instants.starts(runs["unit"], runs["first"], zone)
+    columns["last_end"] = instants.starts(runs["unit"], runs["stop"], zone)
     files = {path: {"tag": known.tag, "landing": known.landing} for path, known in sorted(recorded.files.items())}
-    table = pa.Table.from_pylist(rows, schema=COVERAGE)
+    table = pa.table({name: columns[name] for name in COVERAGE.names})
     sorted_by = ("scope", "unit", "app_id", "segment_id", "first_start")
     staged = stage_table(store, table, sorted_by, {_FILES: json.dumps(files)})
     return [Replacement(paths.coverage(workspace), staged, recorded.tag)]
@@ -139,62 +134,17 @@ def _landings(store: Store, path: str) -> tuple[str, str]:
         return notes.get(LANDING, ""), notes.get(REPLACED, "")
 
 
-def _void(coverage: Coverage, partitions: list[Partition]) -> Coverage:
+def _void(runs: pa.Table, partitions: list[Partition]) -> pa.Table:
     for partition in partitions:
         log.warning("%s is not the file that was written: its buckets are asked for again", partition.path)
-    kept: dict[SeriesKey, Runs] = {}
-    for key, runs in coverage.items():
-        for partition in partitions:
-            if (partition.scope, partition.unit) == (key.scope, key.unit):
-                runs = without(runs, month_span(key.unit, partition.month))
-        if runs:
-            kept[key] = runs
-    return kept
+        runs = without(runs, partition.scope, partition.unit, month_span(partition.unit, partition.month))
+    return runs
 
 
-def series_of(workspace: str, row: Mapping[str, Any]) -> Series:
-    """The series of a row that has the columns SERIES. Raises ValueError for an unknown scope or unit."""
-    # Thousands of series share a few texts, of which each row would otherwise bring its own copy.
-    app, app_id, segment, segment_id = (None if row[name] is None else intern(row[name]) for name in IDS)
-    return Series(workspace, SeriesKey(Scope(row["scope"]), Unit(row["unit"]), app_id, segment_id), app, segment)
-
-
-def _coverage(series: list[Series], rows: list[dict[str, Any]], zone: ZoneInfo) -> Coverage:
-    """The runs of each series; `series` and `rows` run in parallel."""
-    found: dict[SeriesKey, list[Covered]] = {}
-    for key, row in zip((each.key for each in series), rows, strict=True):
-        span = Span(_bucket(key.unit, row["first_start"], zone), _bucket(key.unit, row["last_end"], zone))
-        found.setdefault(key, []).append(Covered(span, row["answered_at"]))
-    return {key: tuple(runs) for key, runs in found.items()}
-
-
-def _bucket(unit: Unit, instant: datetime, zone: ZoneInfo) -> int:
-    bucket = whole_hour_at_or_after(instant) if unit is Unit.HOUR else day_number(instant.astimezone(zone).date())
-    if start_of(unit, bucket, zone) != instant:
-        raise ValueError(f"{instant} starts no {unit} in {zone}")
-    return bucket
-
-
-def _row(key: SeriesKey, run: Covered, series: Series | None, zone: ZoneInfo) -> dict[str, object]:
-    return {
-        "scope": key.scope.value,
-        "unit": key.unit.value,
-        "app": series.app if series else None,
-        "app_id": key.app_id,
-        "segment": series.segment if series else None,
-        "segment_id": key.segment_id,
-        "first_start": start_of(key.unit, run.span.first, zone),
-        "last_end": start_of(key.unit, run.span.stop, zone),
-        "answered_at": run.answered_at,
-    }
-
-
-def _order(key: SeriesKey) -> tuple[str, str, bool, str, bool, str]:
-    return (
-        key.scope,
-        key.unit,
-        key.app_id is not None,
-        key.app_id or "",
-        key.segment_id is not None,
-        key.segment_id or "",
-    )
+def _runs(rows: pa.Table, zone: ZoneInfo) -> pa.Table:
+    """The runs of a file. Raises ValueError for what no coverage holds."""
+    for name, kind in (("scope", Scope), ("unit", Unit)):
+        for text in pc.unique(rows[name].cast(pa.string())).to_pylist():
+            kind(text)
+    first, stop = (instants.starting_at(rows["unit"], rows[name], zone) for name in ("first_start", "last_end"))
+    return pa.table([*rows.select(SERIES).columns, first, stop, rows["answered_at"]], schema=RUNS)

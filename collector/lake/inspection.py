@@ -32,7 +32,7 @@ def inspect(store: Store, workspace: str, zone: ZoneInfo) -> Iterator[tuple[str,
     """
     for folder in paths.holdings(workspace):
         for path in sorted(store.list(folder)):
-            yield path, _wrong(store, workspace, zone, path)
+            yield path, _wrong(store, zone, path)
 
 
 def strays(store: Store) -> list[str]:
@@ -45,7 +45,7 @@ def strays(store: Store) -> list[str]:
     ]
 
 
-def _wrong(store: Store, workspace: str, zone: ZoneInfo, path: str) -> str | None:
+def _wrong(store: Store, zone: ZoneInfo, path: str) -> str | None:
     place = Place.of(path)
     if place is Place.FOREIGN:
         return FOREIGN
@@ -53,13 +53,13 @@ def _wrong(store: Store, workspace: str, zone: ZoneInfo, path: str) -> str | Non
         if place is Place.JOURNAL:
             journal.verify(store, [path])
         else:
-            _read(store, workspace, zone, path, place)
+            _read(store, zone, path, place)
     except Damaged as damaged:
         return damaged.reason
     return None
 
 
-def _read(store: Store, workspace: str, zone: ZoneInfo, path: str, place: Place) -> None:
+def _read(store: Store, zone: ZoneInfo, path: str, place: Place) -> None:
     entry = ParquetInput.open(store, path)
     if entry is None:  # a run that goes on meanwhile has replaced or dropped it
         return
@@ -68,7 +68,7 @@ def _read(store: Store, workspace: str, zone: ZoneInfo, path: str, place: Place)
         if partition is not None:
             _read_data(entry, partition)
         elif place is Place.COVERAGE:
-            coverage_table.parse(entry, workspace, zone)
+            coverage_table.parse(entry, zone)
         else:
             entry.table(LOG if place is Place.LOG else RESTATEMENTS)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.calendar import month_of, start_of
+from collector.calendar import day_number, month_of, start_of, whole_hour_at_or_after
 from collector.lake.schema import INSTANT
 from collector.model import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
+    from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
 _MICROSECONDS = 3_600_000_000
@@ -24,6 +25,16 @@ def starts(units: pa.ChunkedArray, buckets: pa.ChunkedArray, zone: ZoneInfo) -> 
     is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
     by_day = _looked_up(buckets, pc.invert(is_hour), lambda bucket: start_of(Unit.DAY, bucket, zone), INSTANT)
     return pc.if_else(is_hour, hours(buckets), by_day)
+
+
+def starting_at(units: pa.ChunkedArray, starts: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    """The bucket (int32) that starts at each instant. Raises ValueError where none does."""
+    is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
+    by_hour, by_day = (
+        _looked_up(starts, where, partial(_bucket_at, unit, zone), pa.int32())
+        for unit, where in ((Unit.HOUR, is_hour), (Unit.DAY, pc.invert(is_hour)))
+    )
+    return pc.if_else(is_hour, by_hour, by_day)
 
 
 def hours(buckets: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -52,9 +63,16 @@ def months(unit: Unit, buckets: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[
     return places.take(pc.index_in(buckets, value_set=pa.array(distinct, buckets.type))), found
 
 
+def _bucket_at(unit: Unit, zone: ZoneInfo, instant: datetime) -> int:
+    bucket = whole_hour_at_or_after(instant) if unit is Unit.HOUR else day_number(instant.astimezone(zone).date())
+    if start_of(unit, bucket, zone) != instant:
+        raise ValueError(f"{instant} starts no {unit} in {zone}")
+    return bucket
+
+
 def _looked_up(
-    buckets: pa.ChunkedArray, where: pa.ChunkedArray, answer: Callable[[int], object], kind: pa.DataType
+    column: pa.ChunkedArray, where: pa.ChunkedArray, answer: Callable[[Any], object], kind: pa.DataType
 ) -> pa.ChunkedArray:
-    distinct = pc.unique(buckets.filter(where))
-    answers = pa.array([answer(bucket) for bucket in distinct.to_pylist()], kind)
-    return answers.take(pc.index_in(buckets, value_set=distinct))
+    distinct = pc.unique(column.filter(where))
+    answers = pa.array([answer(value) for value in distinct.to_pylist()], kind)
+    return answers.take(pc.index_in(column, value_set=distinct))

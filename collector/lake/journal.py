@@ -6,15 +6,17 @@ journal twice gives the same lake. One row a window, its points in two lists.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.lake import paths
+from collector.lake.errors import LakeError
 from collector.lake.parquet import ParquetInput, stage_table
 from collector.lake.schema import ANSWERS, SERIES, WINDOWS
 from collector.lake.store import ABSENT, Replacement
@@ -116,24 +118,38 @@ def read(store: Store, files: Sequence[str]) -> Journal | None:
     return Journal(origin, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
 
 
-def points(store: Store, content: Journal, windows: pa.Table) -> pa.Table:
-    """The points of some of the journal's windows, one row each: SERIES (as dictionaries), bucket, sessions.
+def points(store: Store, content: Journal, windows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The points of some of the journal's answered windows, in their order: `names` of SERIES, bucket, sessions.
 
-    Reads the entries that hold them, one after another. Raises Damaged.
+    Reads the entries that hold them, one after another. Raises LakeError.
     """
-    parts = [_ANY_POINTS]
+    read, where = [], []
     for number in pc.unique(windows["entry"]).to_pylist():
-        entry = ParquetInput.open(store, content.files[number])
-        if entry is None:
-            continue
-        chosen = windows.filter(pc.equal(windows["entry"], number))
-        with entry:
-            lists = entry.table(ANSWERS, (), ["buckets", "sessions"]).take(chosen["row"]).combine_chunks()
-        buckets = lists["buckets"].combine_chunks()
-        series = chosen.select(SERIES).take(pc.list_parent_indices(buckets))
-        part = series.append_column("bucket", pc.list_flatten(buckets))
-        parts.append(part.append_column("sessions", pc.list_flatten(lists["sessions"].combine_chunks())))
-    return pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+        chosen = pc.indices_nonzero(pc.equal(windows["entry"], number))
+        read.append(_lists_of(store, content.files[number]).take(windows["row"].take(chosen)))
+        where.append(chosen)
+    lists = pa.concat_tables(read).take(pc.sort_indices(pa.concat_arrays(where))).combine_chunks()
+    sessions = lists["sessions"].combine_chunks()
+    window = pc.list_parent_indices(sessions)
+    rows = windows.select([*names, "first"]).take(window).unify_dictionaries().combine_chunks()
+    buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), sessions.offsets, window)
+    rows = rows.set_column(len(names), "bucket", buckets)
+    return rows.append_column("sessions", pc.list_flatten(sessions))
+
+
+def _lists_of(store: Store, path: str) -> pa.Table:
+    entry = ParquetInput.open(store, path)
+    if entry is None:
+        raise LakeError(f"{path} is gone before it was landed: another run has taken it")
+    with entry:
+        return entry.table(ANSWERS, (), ["buckets", "sessions"])
+
+
+def _buckets(firsts: pa.ChunkedArray, told: pa.ListArray, offsets: pa.Array, window: pa.Array) -> pa.Array:
+    """The bucket of each point: as told or, where the answer was whole, counted from its window's first."""
+    place = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int32()), len(window)), start=-1)
+    counted = pc.add(firsts.combine_chunks(), pc.subtract(place, offsets.take(window)))
+    return pc.replace_with_mask(counted, pc.is_valid(told).take(window), pc.list_flatten(told))
 
 
 def verify(store: Store, files: Sequence[str]) -> None:
@@ -159,17 +175,13 @@ def _origin(entry: ParquetInput) -> Origin:
         raise entry.damaged("it does not say which run it is of") from error
 
 
-_ANY_POINTS = pa.schema(
-    [*(WINDOWS.field(name) for name in SERIES), ("bucket", pa.int32()), ("sessions", pa.int64())]
-).empty_table()
-
-
 def _table(outcomes: Sequence[Outcome]) -> pa.Table:
     windows = [outcome.window for outcome in outcomes]
     spans = [(isinstance(outcome, Skipped) and outcome.whole) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
     sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
+    whole = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
     columns = {
         "scope": _texts([key.scope for key in keys]),
         "unit": _texts([key.unit for key in keys]),
@@ -187,8 +199,10 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
         "requested_at": [None if isinstance(outcome, Skipped) else outcome.requested_at for outcome in outcomes],
         "duration_ms": [None if isinstance(outcome, Skipped) else outcome.duration_ms for outcome in outcomes],
         "points": [len(some) for some in buckets],
-        "buckets": _lists(buckets, pa.int32()),
-        "sessions": _lists(sessions, pa.int64()),
+        "buckets": _lists(
+            "i", [() if all_told else some for some, all_told in zip(buckets, whole, strict=True)], whole
+        ),
+        "sessions": _lists("q", sessions),
     }
     return pa.table(columns, schema=ANSWERS)
 
@@ -200,8 +214,12 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string()).dictionary_encode()
 
 
-def _lists(values: Sequence[Sequence[int]], item: pa.DataType) -> pa.Array:
-    offsets = [0]
+def _lists(code: str, values: Sequence[Sequence[int]], nulls: Sequence[bool] | None = None) -> pa.Array:
+    """A column of lists, by way of one flat array of the machine's integers; `code`: which, as `array` calls them."""
+    flat = array(code)
     for value in values:
-        offsets.append(offsets[-1] + len(value))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(list(chain.from_iterable(values)), item))
+        flat.extend(value)
+    offsets = pa.array(accumulate(map(len, values), initial=0), pa.int32())
+    kind = pa.int32() if code == "i" else pa.int64()
+    numbers = pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(flat)])
+    return pa.ListArray.from_arrays(offsets, numbers, mask=None if nulls is None else pa.array(nulls, pa.bool_()))

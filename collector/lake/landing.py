@@ -10,20 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collector.coverage import with_answer
 from collector.lake import coverage_table, journal, log_table, paths, restatement_table
-from collector.lake.coverage_table import Known, Recorded, series_of
+from collector.lake.coverage_table import Known, Recorded
 from collector.lake.partition import merge_partition
-from collector.lake.schema import SERIES
+from collector.lake.runs import with_answers
 from collector.lake.slices import partitions
 from collector.lake.store import ABSENT, Replacement
-from collector.model import SeriesKey, Span
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from zoneinfo import ZoneInfo
 
-    from collector.coverage import Runs
     from collector.lake.journal import Journal
     from collector.lake.store import Store
 
@@ -73,15 +70,8 @@ def land(ground: Ground, content: Journal) -> Landed:
 def grown(ground: Ground, recorded: Recorded, content: Journal) -> Recorded:
     """The coverage with a journal's answers."""
     origin = content.origin
-    stale = origin.as_of - ground.refresh_after
-    coverage: dict[SeriesKey, Runs] = dict(recorded.coverage)
-    names = dict(recorded.names)
-    for batch in content.answered().select([*SERIES, "first", "stop"]).to_batches(max_chunksize=10_000):
-        for row in batch.to_pylist():
-            series, span = series_of(ground.workspace, row), Span(row["first"], row["stop"])
-            coverage[series.key] = with_answer(coverage.get(series.key, ()), span, origin.as_of, stale)
-            names[series.key] = series
-    return replace(recorded, coverage=coverage, names=names)
+    runs = with_answers(recorded.runs, content.answered(), origin.as_of, origin.as_of - ground.refresh_after)
+    return replace(recorded, runs=runs)
 
 
 def _stage(ground: Ground, content: Journal, log_path: str) -> tuple[Landed, list[Replacement]]:
@@ -96,7 +86,7 @@ def _stage(ground: Ground, content: Journal, log_path: str) -> tuple[Landed, lis
             landed += Landed(changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged)
             data += [replacement] if replacement else []
             restated += [restatement_table.rows(partition, rows, ground.zone) for rows in changes.restated]
-        written = {replacement.path: Known("", origin.landing_id) for replacement in data}  # their tags: once published
+        written = {each.path: Known(each.staged.tag, origin.landing_id) for each in data}
         recorded = grown(ground, replace(recorded, files={**recorded.files, **written}), content)
         told = restatement_table.stage(store, workspace, restated, origin.as_of)
         covered = coverage_table.stage(store, workspace, recorded, ground.zone) if content.answered().num_rows else []

@@ -141,7 +141,8 @@ class LocalStage:
         descriptor = os.open(self._file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
-            self._staged = Staged(self._file, os.fstat(descriptor).st_size)
+            status = os.fstat(descriptor)
+            self._staged = Staged(self._file, status.st_size, _tag(status))
         finally:
             os.close(descriptor)
 

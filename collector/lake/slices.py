@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from collector.calendar import month_of, month_span
 from collector.lake import journal
-from collector.lake.merge import ranks
+from collector.lake.merge import places, ranks
 from collector.lake.parquet import ROWS_IN_GROUP
 from collector.lake.paths import Partition
-from collector.lake.schema import INSTANT, sessions
+from collector.lake.schema import IDS, INSTANT, sessions
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Windows of consecutive series, sorted by series; `first` and `last` are the outermost."""
+    """Windows of consecutive series, sorted by series and bucket; `first` and `last` are the outermost series."""
 
     windows: pa.Table
     first: Key
@@ -69,7 +69,7 @@ def partitions(workspace: str, content: Journal) -> Iterator[tuple[Partition, pa
 def slices(partition: Partition, windows: pa.Table, ids: list[str], rows: int) -> Iterator[Slice]:
     """Cut a partition's windows into ranges of series, of so many rows at most, or of one series."""
     (rank,) = ranks([windows], ids)
-    order = pc.sort_indices(rank)
+    order = pc.sort_indices(places(rank, windows["first"]))
     windows, rank = windows.take(order), rank.take(order)
     series = pc.unique(rank).to_pylist()
     step = max(1, rows // len(month_span(partition.unit, partition.month)))
@@ -81,10 +81,13 @@ def slices(partition: Partition, windows: pa.Table, ids: list[str], rows: int) -
 
 def incoming(store: Store, content: Journal, partition: Partition, windows: pa.Table) -> pa.Table:
     """The windows' points in the partition, in its table's columns, with `bucket` (int32) for the date or hour."""
-    points = journal.points(store, content, windows)
+    names = sessions(partition.scope, partition.unit).names
+    points = journal.points(store, content, windows, [name for name in IDS if name in names])
     span = month_span(partition.unit, partition.month)
-    within = pc.and_(pc.greater_equal(points["bucket"], span.first), pc.less(points["bucket"], span.stop))
-    return _as_rows(points.filter(within), partition, content.origin)
+    if pc.min(windows["first"]).as_py() < span.first or pc.max(windows["stop"]).as_py() > span.stop:
+        within = pc.and_(pc.greater_equal(points["bucket"], span.first), pc.less(points["bucket"], span.stop))
+        points = points.filter(within)
+    return _as_rows(points, partition, content.origin)
 
 
 def key_at(rows: pa.Table, ids: list[str], place: int) -> Key:
@@ -117,7 +120,7 @@ def _as_rows(points: pa.Table, partition: Partition, origin: Origin) -> pa.Table
     columns = {name: points[name] for name in points.column_names}
     columns["revision"] = every(0, pa.int32())
     columns["collected_at"] = every(origin.as_of, INSTANT)
-    columns["run_id"] = every(origin.run_id, pa.string()).dictionary_encode()
+    columns["run_id"] = pa.DictionaryArray.from_arrays(every(0, pa.int32()), [origin.run_id])
     names = sessions(partition.scope, partition.unit).names
     names = ["bucket" if name == when(partition.unit) else name for name in names]
     return pa.table({name: columns[name] for name in names})

@@ -24,10 +24,14 @@ ABSENT: Tag = ""
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A whole file, written and safe, that no reader sees yet. `handle` is the store's own business."""
+    """A whole file, written and safe, that no reader sees yet. `handle` is the store's own business.
+
+    `tag`: the version that it will be, where the store can tell before it is published; ABSENT where it cannot.
+    """
 
     handle: Any
     size: int
+    tag: Tag = ABSENT
 
 
 @dataclass(frozen=True, slots=True)

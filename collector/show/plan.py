@@ -17,7 +17,7 @@ from collector.show.figures import count, duration
 from collector.show.page import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from collector.config.settings import Workspace
     from collector.model import Window
@@ -95,7 +95,7 @@ class PlanReport:
         }
 
 
-def plan_report(plans: Sequence[tuple[Workspace, list[Window]]]) -> PlanReport:
+def plan_report(plans: Sequence[tuple[Workspace, Collection[Window]]]) -> PlanReport:
     """Sum up plans."""
     spans: dict[Unit, Span] = {}
     for _, windows in plans:
@@ -127,7 +127,7 @@ def print_plan(plan: PlanReport, out: TextIO) -> None:
     page.line("`collector run` asks for all of it, newest first; no request has been made")
 
 
-def _workspace_plan(workspace: Workspace, windows: list[Window]) -> WorkspacePlan:
+def _workspace_plan(workspace: Workspace, windows: Collection[Window]) -> WorkspacePlan:
     reasons = Counter(window.reason for window in windows)
     limit = workspace.rate_limit
     return WorkspacePlan(

@@ -12,19 +12,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from collector.calendar import closed_stop, span_of_dates
 from collector.config.load import load
-from collector.coverage import Covered
 from collector.lake import coverage_table
+from collector.lake.runs import NONE, as_coverage, with_answers
 from collector.lake.stores import opener
-from collector.model import Span
 from collector.plan import declared_series, plan
 from scripts.bench.workload import AS_OF
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from collector.config.settings import Workspace
-    from collector.coverage import Runs
-    from collector.model import Unit
 
 
 def main() -> None:
@@ -32,24 +33,38 @@ def main() -> None:
     config = load(Path(sys.argv[1]), {}, secrets=False)
     workspace = config.workspaces[0]
     store = opener(config.lake, config.storage)(workspace.name)
-    names = {declared.series.key: declared.series for declared in declared_series(workspace)}
-    coverage = {key: years_of_nights(workspace, key.unit) for key in names}
-    recorded = coverage_table.Recorded(coverage, names)
+    runs = NONE
+    for days_ago, lookback in ((2, None), (1, 15)):
+        as_of = AS_OF - timedelta(days=days_ago)
+        runs = with_answers(runs, answers(workspace, as_of, lookback), as_of, as_of - workspace.refresh_after)
+    recorded = coverage_table.Recorded(runs)
     for replacement in coverage_table.stage(store, workspace.name, recorded, workspace.timezone):
         store.publish(replacement)
+    coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).runs)
     began = time.perf_counter()
     windows = plan(workspace, coverage, AS_OF)
     print(json.dumps({"series": len(coverage), "windows": len(windows), "seconds": time.perf_counter() - began}))
 
 
-def years_of_nights(workspace: Workspace, unit: Unit) -> Runs:
-    """What was answered until the lookback began to pass over it, and what last night asked for again."""
-    zone, settle, yesterday = workspace.timezone, workspace.settle, AS_OF - timedelta(days=1)
-    first = span_of_dates(unit, workspace.start, None, zone).first
-    middle = closed_stop(unit, AS_OF - timedelta(days=15), settle, zone)
-    stop = closed_stop(unit, yesterday, settle, zone)
-    before = yesterday - timedelta(days=1)
-    return Covered(Span(first, middle), before), Covered(Span(middle, stop), yesterday)
+def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table:
+    """What a night's journal would say: each series answered since its start, or for so many days."""
+    rows = []
+    for declared in declared_series(workspace):
+        key, zone, settle = declared.series.key, workspace.timezone, workspace.settle
+        since = span_of_dates(key.unit, declared.start, None, zone).first
+        rows.append(
+            {
+                "scope": key.scope.value,
+                "unit": key.unit.value,
+                "app": declared.series.app,
+                "app_id": key.app_id,
+                "segment": declared.series.segment,
+                "segment_id": key.segment_id,
+                "first": closed_stop(key.unit, as_of - timedelta(days=days), settle, zone) if days else since,
+                "stop": closed_stop(key.unit, as_of, settle, zone),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=NONE.drop_columns("answered_at").schema)
 
 
 if __name__ == "__main__":

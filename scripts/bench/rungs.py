@@ -126,7 +126,7 @@ def main() -> None:
     rung, config = sys.argv[1], load(Path(sys.argv[2]), dict(os.environ), secrets=True)
     workspace, spent = config.workspaces[0], defaultdict[str, float](float)
     began = time.process_time()
-    windows = plan(workspace, {}, AS_OF)
+    windows = list(plan(workspace, {}, AS_OF))
     spent["plan"] = time.process_time() - began
     began = time.process_time()
     asyncio.run(whole(config, spent) if rung == "run" else RUNGS[rung](workspace, windows))

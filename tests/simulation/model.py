@@ -127,8 +127,10 @@ class Model:
 
 
 def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
-    """A journal entry, one dict a window."""
+    """A journal entry, one dict a window, with the buckets that a whole answer leaves out."""
     rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).to_pylist()
+    for row in rows:
+        row["buckets"] = list(range(row["first"], row["stop"])) if row["buckets"] is None else row["buckets"]
     return rows
 
 
