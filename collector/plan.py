@@ -1,7 +1,7 @@
 """What this run asks for: wanted minus covered, plus the lookback. Pure.
 
 In: a workspace's config, its coverage, the instant that "now" is. Out: windows, newest first, all series of one span
-together, in the config's order. It never reads the lake or the clock, and asks for closed buckets alone.
+together. It never reads the lake or the clock, and asks for closed buckets alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ EVERYTHING = Narrowing()
 
 
 def declared_series(workspace: Workspace) -> Iterator[Declared]:
-    """Every series that the config names, in the order of scope, app, segment, unit."""
+    """Every series that the config names, in the order of scope, app_id, segment_id, unit.
+
+    So they are asked for in the order of the lake's rows, and a landing reads each entry of its journal about once.
+    """
     return (
         _declare(workspace, scope, unit, app, segment)
         for scope in Scope
@@ -172,8 +175,12 @@ def _declare(workspace: Workspace, scope: Scope, unit: Unit, app: App | None, se
 
 
 def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, Segment | None]]:
-    for app in workspace.apps if scope.has_app else (None,):
-        for segment in workspace.segments if scope.has_segment else (None,):
+    for app in sorted(workspace.apps, key=_by_id) if scope.has_app else (None,):
+        for segment in sorted(workspace.segments, key=_by_id) if scope.has_segment else (None,):
             restricted = app is not None and segment is not None and app.segments is not None
             if not restricted or (app and segment and segment.name in (app.segments or ())):
                 yield app, segment
+
+
+def _by_id(member: App | Segment) -> str:
+    return member.id

@@ -106,12 +106,12 @@ def test_an_hour_is_wanted_from_the_first_whole_one_after_local_midnight() -> No
 
 
 def test_windows_come_newest_first_with_all_series_of_a_span_together() -> None:
-    """The newest span of every series is asked for before an older one of any, series in the config's order."""
+    """The newest span of every series is asked for before an older one of any, series in the order of the rows."""
     apps = (App("ios", "id-ios"), App("android", "id-android"))
     windows = list(plan(make_workspace(apps=apps, start=date(2026, 1, 1)), {}, NOW))
     spans = [window.span for window in windows]
     assert spans == sorted(spans, reverse=True)
-    assert [window.series.app for window in windows[:2]] == ["ios", "android"]
+    assert [window.series.app for window in windows[:2]] == ["android", "ios"]
 
 
 def test_scopes_and_restricted_apps_make_the_series() -> None:

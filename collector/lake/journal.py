@@ -79,9 +79,9 @@ class Journal:
     windows: pa.Table
     files: tuple[str, ...]
 
-    def answered(self) -> pa.Table:
-        """The windows that were answered."""
-        return self.windows.filter(pc.equal(self.windows["status"], "ok"))
+    def answered(self, *places: str) -> pa.Table:
+        """The windows that were answered: their series and spans, and what else is named."""
+        return self.windows.select([*SERIES, "first", "stop", *places]).filter(pc.equal(self.windows["status"], "ok"))
 
 
 def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:

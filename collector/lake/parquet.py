@@ -109,14 +109,14 @@ class ParquetInput:
         """All rows. `dictionaries`: text columns to read as such, which saves their memory. Raises Damaged."""
         file = self._checked(schema, dictionaries)
         with self._told():
-            return file.read(columns=columns)
+            return file.read(columns=columns, use_threads=False)
 
     def row_groups(self, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> Iterator[pa.Table]:
         """All rows, a row group at a time. Raises Damaged."""
         file = self._checked(schema, dictionaries)
         for number in range(file.num_row_groups):
             with self._told():
-                rows = file.read_row_group(number)
+                rows = file.read_row_group(number, use_threads=False)
             yield rows
 
     def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:

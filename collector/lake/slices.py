@@ -53,12 +53,11 @@ class Slice:
 
 def partitions(workspace: str, content: Journal) -> Iterator[tuple[Partition, pa.Table]]:
     """The partitions that the journal has points for, and the windows that may hold them."""
-    answered = content.answered()
-    answered = answered.filter(pc.greater(answered["points"], 0))
+    answered = content.answered("entry", "row", "points")
     for scope in Scope:
-        of_scope = answered.filter(pc.equal(answered["scope"], scope.value))
         for unit in Unit:
-            windows = of_scope.filter(pc.equal(of_scope["unit"], unit.value))
+            of_table = pc.and_(pc.equal(answered["scope"], scope.value), pc.equal(answered["unit"], unit.value))
+            windows = answered.filter(pc.and_(of_table, pc.greater(answered["points"], 0)))
             for month in _months(unit, windows):
                 span = month_span(unit, month)
                 within = pc.and_(pc.less(windows["first"], span.stop), pc.greater(windows["stop"], span.first))
