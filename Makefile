@@ -8,7 +8,7 @@ ARGS   ?=
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect plan validate simulate test test-lakes soak bench bench-memory check lock clean
+.PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-lakes: $(VENV)/lakes ## Run the tests of stores beside folders and S3, with
 soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: about an hour; KILLS=50 SEEDS=100: five minutes)
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
+fuzz: $(VENV)/fuzzes ## Fuzz what servers and config files may say, SECONDS for each target (60); keep what reaches something new
+	@$(BIN)/python scripts/fuzz.py --seconds $(or $(SECONDS),60) $(ARGS)
+
 bench: $(VENV)/collects ## Requests a second beside the bare client loop and other tools
 	@$(BIN)/python -m scripts.bench throughput $(ARGS)
 
@@ -62,12 +65,14 @@ clean: ## Remove .venv, caches, the demo's lake and what the bench made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Four ways to install, each a stamp: to collect, to query the lake as well, to develop, to test every lake and engine.
+# Five ways to install, each a stamp: to collect, to query the lake as well, to develop, to test every lake and engine, to
+# fuzz.
 $(VENV)/collects: EXTRA :=
 $(VENV)/queries: EXTRA := [sql]
 $(VENV)/develops: EXTRA := [dev]
 $(VENV)/lakes: EXTRA := [lakes]
-$(VENV)/collects $(VENV)/queries $(VENV)/develops $(VENV)/lakes: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/fuzzes: EXTRA := [fuzz]
+$(VENV)/collects $(VENV)/queries $(VENV)/develops $(VENV)/lakes $(VENV)/fuzzes: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing into $(VENV) ($(notdir $@)) …'
 	@$(INSTALL) --editable '.$(EXTRA)'
 	@touch $@

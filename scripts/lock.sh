@@ -4,7 +4,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${1:-python3}" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --editable '.[lakes]'
+"$folder/bin/python" -m pip install --quiet --editable '.[lakes,fuzz]'
 {
   echo '# Exact versions of everything that is installed. Renew with: make lock'
   "$folder/bin/python" -m pip freeze --exclude-editable

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from collector.api.errors import AskAgainError
+from collector.api.redact import written
 from collector.api.times import bucket_of
 from collector.model import Span, Unit, Window
 
@@ -54,13 +55,14 @@ class Decoder:
         """The points of the window; those outside it are dropped, and an empty `data` is a valid answer.
 
         Raises:
-            AskAgainError: where the body is no answer to the window, with the reason.
+            AskAgainError: where the body is no answer to the window, with the reason. What it quotes is whole, and may
+                hold the key: cutting it is the redactor's.
 
         """
         answer = _parse(body)
         data: list[Any] = answer["data"]
         errors = answer.get("errors")
-        warning = str(errors) if errors else None
+        warning = written(errors) if errors else None
         return self._as_usual(data, window, warning) or self._point_by_point(data, window, warning)
 
     def _as_usual(self, data: list[Any], window: Window, warning: str | None) -> Points | None:
@@ -104,7 +106,7 @@ class Decoder:
             try:
                 known[text] = bucket_of(unit, text, self._zone, self._naive_hours)
             except ValueError as why:
-                raise AskAgainError(f"the reply is no answer: time {text[:40]!r} of a point: {why}") from why
+                raise AskAgainError(f"the reply is no answer: the time of a point: {why}: '{text}'") from why
         return known[text]
 
 
@@ -127,8 +129,8 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise AskAgainError("the reply is no answer: its JSON is not an object")
     if answer.get("message") != "success":
-        said = str(answer.get("message"))[:200]
-        raise AskAgainError(f"the reply is no answer: its message is not 'success' but {said!r}")
+        said = written(answer.get("message"))
+        raise AskAgainError(f"the reply is no answer: its message is not 'success' but '{said}'")
     if not isinstance(answer.get("data"), list):
         raise AskAgainError("the reply is no answer: it has no list 'data'")
     return answer

@@ -18,6 +18,7 @@ from collector.api.errors import (
     PoolEmptyError,
     StopWorkspaceError,
 )
+from collector.api.redact import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +70,8 @@ def _redirected(status: int, headers: Mapping[str, str]) -> str:
 
 
 def _said(body: bytes) -> str:
-    """The server's own words, as they came; a page of HTML says nothing worth a log line."""
-    start = body[:2000].lstrip()
+    """The server's own words, whole as they came; a page of HTML says nothing worth a log line."""
+    start = body.lstrip()
     if start[:1] == b"<":
         return "(a page of HTML)"
     try:
@@ -78,5 +79,5 @@ def _said(body: bytes) -> str:
     except ValueError:
         return start.decode("utf-8", "replace")
     if isinstance(answer, dict):
-        return "; ".join(str(answer[key]) for key in ("message", "errors") if answer.get(key))
-    return str(answer)
+        return "; ".join(written(answer[key]) for key in ("message", "errors") if answer.get(key))
+    return written(answer)

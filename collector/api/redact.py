@@ -19,6 +19,14 @@ LONGEST = 300
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
+def written(value: object) -> str:
+    """A value of a server's JSON as text, whole."""
+    try:
+        return str(value)
+    except RecursionError:  # the parser takes some levels more than Python writes
+        return "(JSON nested too deeply to be quoted)"
+
+
 class Redactor:
     """Cleans texts of one workspace's key, in every form in which a server may give it back."""
 
@@ -38,9 +46,10 @@ class Redactor:
         self._forms = sorted(filter(None, forms), key=len, reverse=True)
 
     def clean(self, text: str) -> str:
-        """The text on one line of at most 300 characters, with `***` for the key."""
+        """The text on one printable line of at most 300 characters, with `***` for the key."""
         for form in self._forms:
             text = text.replace(form, "***")
         # The key goes before anything is cut or folded: half a key would no longer be recognised.
         line = _UNPRINTABLE.sub(" ", text).strip()
-        return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+        line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+        return line if line.isprintable() else "".join(char if char.isprintable() else " " for char in line)

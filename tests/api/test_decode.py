@@ -16,6 +16,7 @@ from collector.api.errors import AskAgainError
 from collector.calendar import day_number
 from collector.config.settings import NaiveHours
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
+from tests.fuzz.answers import assert_points
 
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST = 498_000
@@ -231,11 +232,7 @@ def test_any_bytes_are_points_in_the_window_or_a_reason(
         if why:
             assert why.startswith("the reply is no answer: ")
             continue
-        buckets = list(points.buckets)
-        assert buckets == sorted(set(buckets))
-        assert all(bucket in window.span for bucket in buckets)
-        assert len(points.sessions) == len(buckets)
-        assert all(type(count) is int and 0 <= count < 2**63 for count in points.sessions)
+        assert_points(points, window.span)
 
 
 def test_many_times_do_not_fill_the_memory() -> None:

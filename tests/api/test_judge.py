@@ -93,6 +93,33 @@ def test_no_form_of_the_key_survives(key: str, form: object, around: str) -> Non
     assert cleaned.isprintable() or not any(ord(char) < 32 for char in cleaned)
 
 
+async def said(status: int, body: str) -> str:
+    """What is told of a reply: the error, or the warning beside its points."""
+    api = Api(make_workspace(), FakeTransport(lambda _: Response(status, {}, body.encode())), SystemClock())
+    try:
+        return (await api.ask(make_window(Unit.DAY, 20000, 1))).points.warning or ""
+    except AskAgainError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("form", ["KEY", '{"message": "KEY"}', '{"message": "success", "data": [{"time": "KEY"}]}'])
+def test_no_cut_leaves_half_a_key(status: int, form: str) -> None:
+    """Wherever a server echoes the key, and wherever the text is cut, not a part of it is left."""
+
+    async def texts() -> list[str]:
+        return [await said(status, form.replace("KEY", "x" * length + KEY)) for length in range(LONGEST + 30)]
+
+    assert [text for text in asyncio.run(texts()) if KEY[:6] in text] == []
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("form", ['{"message": JSON}', '{"message": "success", "data": [], "errors": JSON}'])
+def test_json_nested_too_deeply_to_be_written_is_no_traceback(status: int, form: str) -> None:
+    """What the parser takes and Python can't write, since it is nested so deeply, is told of in other words."""
+    assert "nested too deeply" in asyncio.run(said(status, form.replace("JSON", "[" * 1000 + "]" * 1000)))
+
+
 def test_an_error_of_the_api_is_one_clean_line() -> None:
     """What `ask` raises bears status and headers, and is one short line without the key."""
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from hypothesis import given, settings
@@ -17,10 +15,8 @@ from collector.config.file import (
     SegmentEntry,
     WorkspaceEntry,
 )
-from tests.config.builder import ENVIRON, make_config, make_config_text, make_workspace, read
-
-if TYPE_CHECKING:
-    from collector.config.settings import Config
+from tests.config.builder import make_config, make_config_text, make_workspace
+from tests.fuzz.configs import check
 
 MODELS = (FileEntry, WorkspaceEntry, AppEntry, SegmentEntry, LookbackEntry, RateLimitEntry, RetryEntry)
 WORDS = [
@@ -36,21 +32,6 @@ STRUCTURES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner),
     max_leaves=20,
 )
-
-
-def read_anywhere(raw: bytes) -> Config | tuple[Any, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        return read(Path(folder), raw, ENVIRON, secrets=True)
-
-
-def check(raw: bytes) -> None:
-    found = read_anywhere(raw)
-    if isinstance(found, tuple):
-        assert found
-        lines = [mistake.line for mistake in found]
-        assert lines == sorted(lines)
-        assert all(1 <= line <= raw.count(b"\n") + raw.count(b"\r") + 8 for line in lines)
-        assert all(str(mistake).isprintable() for mistake in found)
 
 
 @settings(max_examples=300, deadline=None)
