@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from typing import Protocol
 
 from asyncio_throttle.throttler import Throttler
 
+_LOST_SECONDS = 0.006
+"""How much closer two requests may come on the way from the throttle to the wire, out of each second."""
+
+_TICK_SECONDS = 0.01
+_CATCH_UP_SECONDS = 0.1
 _POLL_SECONDS = 0.001
 
 
@@ -18,32 +26,33 @@ class Pacer(Protocol):
 
 
 class ThrottlePacer:
-    """At most `per_second` requests in any second, by asyncio-throttle.
+    """At most `per_second` requests in any second, by asyncio-throttle, and spread evenly over it.
 
-    The throttle polls: whoever waits on it wakes every `retry_interval` to look again, so one may wait, not hundreds.
-    And it lets its whole limit through at once and then nothing for the rest of its period. So the second is cut into
-    periods of about a fifth: short enough to be even, long enough that a poll of a millisecond costs little of it.
+    The throttle keeps the promise, whatever holds the event loop up. By itself it would let all of a second through at
+    once, then nothing, and have whoever waits wake up every millisecond. So each request has its due time before that:
+    those due within a tick go together, and the next one sleeps until it is due. A pace a little below the throttle's
+    own seldom meets it; a loop that was held up catches up, by no more than the throttle has room for.
     """
 
     def __init__(self, per_second: float) -> None:
-        limit, period = limit_and_period(per_second)
+        limit, period = _limit_and_period(per_second)
         self._throttler = Throttler(limit, period, retry_interval=_POLL_SECONDS)
+        self._spacing = (1 + 1.2 * _LOST_SECONDS) / per_second
+        self._due = 0.0
 
     async def acquire(self) -> None:
         """Wait until one more may be sent."""
+        now = time.monotonic()
+        self._due = max(self._due + self._spacing, now - _CATCH_UP_SECONDS)
+        if self._due > now + _TICK_SECONDS:
+            await asyncio.sleep(self._due - now)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it says it is typed, and is not
 
 
-def limit_and_period(per_second: float) -> tuple[int, float]:
-    """Requests a period, and the period in seconds, such that no second, wherever it begins, holds too many.
+def _limit_and_period(per_second: float) -> tuple[int, float]:
+    """Requests, and the seconds in which no more than these may go: a second or, for a rate like 2.5, a little more.
 
-    A whole number of periods makes the second, so that the limit of each, rounded down, never adds up to more; the
-    number nearest to five is taken that loses less than one in two hundred to the rounding. Rates that have none such,
-    like 2.5, are spaced evenly.
+    What holds at the throttle for a second and some milliseconds holds on the wire for a second.
     """
-    rates = {periods: int(per_second // periods) for periods in range(1, 11)}
-    exact = [periods for periods, limit in rates.items() if limit * periods >= 0.995 * per_second]
-    if not exact:
-        return 1, 1 / per_second
-    periods = min(exact, key=lambda number: abs(number - 5))
-    return rates[periods], 1 / periods
+    limit = math.ceil(per_second)
+    return limit, limit / per_second + _LOST_SECONDS

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+from bisect import bisect_left
+from collections import Counter
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
+from asyncio_throttle import throttler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.api.errors import AskAgainError, GiveUpSeriesError
 from collector.api.headers import ReplyHeaders
 from collector.config.settings import Retry
+from collector.fetch import pacing
 from collector.fetch.breaker import EXHAUSTED_IN_A_ROW, REFUSED_AT_FIRST, Breaker
-from collector.fetch.pacing import ThrottlePacer, limit_and_period
+from collector.fetch.pacing import ThrottlePacer
 from collector.fetch.retry import longest_wait, retrying
+from tests.fetch.virtual import VirtualLoop, run
 
 
 def waits_of(retry: Retry, errors: list[Exception], seed: int = 1) -> list[float]:
@@ -65,35 +73,52 @@ def test_no_count_overflows_the_backoff(failed: int, base: float, most: float) -
     assert 0 < longest_wait(Retry(10, base, most), failed) <= most
 
 
-@given(st.one_of(st.integers(1, 10_000).map(float), st.floats(0.01, 10_000)))
-def test_no_second_holds_more_than_the_rate(per_second: float) -> None:
-    """In any second, wherever it begins, the throttle lets no more through than the rate, and little less at length."""
-    limit, period = limit_and_period(per_second)
-    if per_second >= 1 and per_second == int(per_second):
-        assert limit * round(1 / period) <= per_second
-    assert limit / period <= per_second * (1 + 1e-9)
-    assert limit / period >= per_second * 0.995
+def _let_through(per_second: float, stalls: dict[int, float], seconds: float) -> list[float]:
+    """When a pacer lets requests through, in virtual time; before some of them the event loop is held up."""
+    passed: list[float] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        watch = SimpleNamespace(monotonic=loop.time)
+        with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
+            pacer = ThrottlePacer(per_second)
+            while loop.time() < seconds:
+                loop.hold_up(stalls.get(len(passed), 0))
+                await pacer.acquire()
+                passed.append(loop.time())
+
+    run(main)
+    return passed
 
 
-@pytest.mark.parametrize(
-    ("rate", "expected"), [(100, (20, 0.2)), (500, (100, 0.2)), (70, (14, 0.2)), (97, (97, 1.0)), (2.5, (1, 0.4))]
-)
-def test_usual_rates(rate: float, expected: tuple[int, float]) -> None:
-    """A rate is cut into fifths of a second where that loses little of it."""
-    assert limit_and_period(rate) == expected
+STALLS = st.dictionaries(st.integers(0, 400), st.floats(0, 2), max_size=10)
+
+
+@given(st.one_of(st.integers(1, 500).map(float), st.floats(0.5, 500)), STALLS)
+def test_no_second_holds_more_than_the_rate(per_second: float, stalls: dict[int, float]) -> None:
+    """In any second, wherever it begins, no more go than the rate, however the loop is held up meanwhile."""
+    passed = _let_through(per_second, stalls, 4.0)
+    for place, first in enumerate(passed):
+        assert bisect_left(passed, first + math.ceil(per_second) / per_second) - place <= math.ceil(per_second)
+
+
+@pytest.mark.parametrize("rate", [2.5, 70, 250_000 / 3600, 500])
+def test_nearly_all_of_the_rate_is_used(rate: float) -> None:
+    """Over 99 per cent of what is permitted goes, and no more than a few at once."""
+    passed = _let_through(rate, {}, 20.0)
+    assert 0.99 <= len(passed) / (20.0 * rate) <= 1.01
+    assert max(Counter(passed).values()) <= max(1, 0.02 * rate)
+
+
+def test_what_was_held_up_is_made_up_for() -> None:
+    """A loop that was held up for a twentieth of a second loses nothing by it."""
+    assert len(_let_through(100, {50: 0.05, 200: 0.05, 300: 0.05}, 10.0)) >= 990
 
 
 def test_the_throttle_lets_through_at_once_what_it_may() -> None:
-    """Where there is room nobody waits."""
-
-    async def main() -> int:
-        pacer, passed = ThrottlePacer(1000), 0
-        for _ in range(150):
-            await pacer.acquire()
-            passed += 1
-        return passed
-
-    assert asyncio.run(main()) == 150
+    """Those who are due within the same hundredth of a second go together."""
+    assert Counter(_let_through(100_000, {}, 0.001))[0.0] >= 990
 
 
 def test_the_breaker_counts_windows_in_a_row() -> None:

@@ -51,6 +51,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.passed
 
+    def hold_up(self, seconds: float) -> None:
+        """Let time pass that nobody had waited for."""
+        self._virtual.passed += seconds
+
 
 class VirtualClock:
     """`Clock` over the virtual loop."""
