@@ -175,8 +175,9 @@ def _declare(workspace: Workspace, scope: Scope, unit: Unit, app: App | None, se
 
 
 def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, Segment | None]]:
+    segments = sorted(workspace.segments, key=_by_id) if scope.has_segment else (None,)
     for app in sorted(workspace.apps, key=_by_id) if scope.has_app else (None,):
-        for segment in sorted(workspace.segments, key=_by_id) if scope.has_segment else (None,):
+        for segment in segments:
             restricted = app is not None and segment is not None and app.segments is not None
             if not restricted or (app and segment and segment.name in (app.segments or ())):
                 yield app, segment

@@ -11,6 +11,7 @@ first gives up on any doubt, so only the second needs to know what is wrong.
 from __future__ import annotations
 
 from array import array
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_SESSIONS = 2**63 - 1
 _MOST_KNOWN_TIMES = 8192
+_TIME, _SESSIONS = itemgetter("time"), itemgetter("sessions")
 
 
 class Points(NamedTuple):
@@ -71,15 +73,14 @@ class Decoder:
         if usual is None or usual[0] != window.span:
             return None
         try:
-            times = [point["time"] for point in data]
-            sessions = [point["sessions"] for point in data]
-        except (KeyError, TypeError):
+            if list(map(_TIME, data)) != usual[1]:
+                return None
+            sessions = list(map(_SESSIONS, data))
+            if set(map(type, sessions)) != {int} or min(sessions) < 0:
+                return None
+            return Points(usual[2], array("q", sessions), warning)
+        except (KeyError, TypeError, OverflowError):
             return None
-        if times != usual[1] or list(map(type, sessions)).count(int) != len(sessions):
-            return None
-        if min(sessions) < 0 or max(sessions) > _MOST_SESSIONS:
-            return None
-        return Points(usual[2], array("q", sessions), warning)
 
     def _point_by_point(self, data: list[Any], window: Window, warning: str | None) -> Points:
         unit, span = window.series.key.unit, window.span

@@ -69,7 +69,7 @@ def slices(partition: Partition, windows: pa.Table, ids: list[str], rows: int) -
     """Cut a partition's windows into ranges of series, of so many rows at most, or of one series."""
     (rank,) = ranks([windows], ids)
     order = pc.sort_indices(places(rank, windows["first"]))
-    windows, rank = windows.take(order), rank.take(order)
+    windows, rank = windows.take(order).combine_chunks(), rank.take(order)
     series = pc.unique(rank).to_pylist()
     step = max(1, rows // len(month_span(partition.unit, partition.month)))
     for place in range(0, len(series), step):
