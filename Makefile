@@ -40,7 +40,7 @@ test-lakes: $(VENV)/lakes ## Run the tests of stores beside folders and S3, with
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: about an hour; KILLS=50 SEEDS=100: five minutes)
+soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: half an hour on two cores; KILLS=50 SEEDS=100: three minutes)
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
 fuzz: $(VENV)/fuzzes ## Fuzz what servers and config files may say, SECONDS for each target (60); keep what reaches something new
