@@ -50,6 +50,7 @@ def _options(parsers: dict[str, argparse.ArgumentParser]) -> None:
     backfill.add_argument("--sizes", nargs="+", default=["2x2x90", "10x5x365", "20x25x365"], help="APPSxSEGMENTSxDAYS")
     backfill.add_argument("--rate", type=int, default=0, help="requests a second; 0: as fast as it goes")
     parsers["budget"].add_argument("--requests", type=int, default=10_000)
+    backfill.add_argument("--journal-kib", type=int, default=0, help="land at so much journal; 0: at the usual 64 MiB")
     parsers["budget"].add_argument("--rounds", type=int, default=3)
     parsers["startup"].add_argument("--rounds", type=int, default=10)
 

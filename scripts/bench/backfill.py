@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def main(arguments: argparse.Namespace) -> None:
     """Fill a lake of each size, print and keep."""
     began = machine.load()
-    figures = [_measured(size, arguments.rate) for size in arguments.sizes]
+    figures = [_measured(size, arguments.rate, arguments.journal_kib) for size in arguments.sizes]
     told = {"rate": arguments.rate, "load_at_the_start": began, "figures": figures}
-    keep(f"backfill-at-{arguments.rate or 'most'}", told)
+    keep(f"backfill-at-{arguments.rate or 'most'}-{arguments.journal_kib or 'own'}", told)
     print(table(FILLED, [filled_row(figure) for figure in figures]))
 
 
-def _measured(size: str, rate: int) -> dict[str, Any]:
+def _measured(size: str, rate: int, journal_kib: int) -> dict[str, Any]:
     apps, segments, days = (int(number) for number in size.split("x"))
     folder = machine.WORK / "runs" / "backfill"
     shutil.rmtree(folder, ignore_errors=True)
@@ -34,4 +34,4 @@ def _measured(size: str, rate: int) -> dict[str, Any]:
     keys = f"start: {(AS_OF - timedelta(days=days)).date()}, rate_limit: {limit}"
     with stand_in(config(folder, "http://127.0.0.1:9", keys, apps, segments), [*SERVED, "--now", utc(AS_OF)]) as url:
         name = f"{apps} apps, {segments} segments each, {days:,} days"
-        return {"name": name, **filled(config(folder, url, keys, apps, segments))}
+        return {"name": name, **filled(config(folder, url, keys, apps, segments), journal_kib)}

@@ -22,10 +22,14 @@ def collector(config: Path, *arguments: str) -> list[str]:
 
 
 def run(
-    config: Path, as_of: str = f"{AS_OF:%Y-%m-%dT%H:%M:%SZ}", probe: Callable[[], int] | None = None
+    config: Path,
+    as_of: str = f"{AS_OF:%Y-%m-%dT%H:%M:%SZ}",
+    probe: Callable[[], int] | None = None,
+    program: Sequence[str] = ("collector",),
 ) -> tuple[Cost, dict[str, Any]]:
     """A nightly run: what it cost, and its `--json`. Ends the bench where the run does not end with 0."""
-    cost = measure(collector(config, "run", "--as-of", as_of, "--json"), config.parent, ENVIRONMENT, probe)
+    command = [sys.executable, "-m", *program, "--config", str(config), "run", "--as-of", as_of, "--json"]
+    cost = measure(command, config.parent, ENVIRONMENT, probe)
     told: dict[str, Any] = json.loads(Path(cost.output).read_text())
     return cost, told
 

@@ -50,9 +50,13 @@ def utc(instant: datetime) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def filled(config_file: Path) -> dict[str, Any]:
-    """Fill a lake from nothing, and tell what was written for it. Journal, staging and locks count as written."""
-    cost, told = collecting.run(config_file)
+def filled(config_file: Path, journal_kib: int = 0) -> dict[str, Any]:
+    """Fill a lake from nothing, and tell what was written for it. Journal, staging and locks count as written.
+
+    journal_kib: land the journal whenever it has grown to so much; 0: at the collector's own bound.
+    """
+    program = ("scripts.bench.bounded", str(journal_kib)) if journal_kib else ("collector",)
+    cost, told = collecting.run(config_file, program=program)
     lake = config_file.parent / "lake"
     every = collecting.landed(lake, "**/*.parquet")
     return {
