@@ -47,9 +47,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Four zones, four apps and five segments each, all scopes, both units, from before the clocks change."""
+    """Four zones, two apps and three segments each, all scopes, both units, from before the clocks change."""
     workspaces = [
-        {"name": name, "timezone": zone, "apps": make_apps(4), "segments": make_segments(5)}
+        {"name": name, "timezone": zone, "apps": make_apps(2), "segments": make_segments(3)}
         for name, zone in ZONES.items()
     ]
     world = World(
@@ -74,7 +74,7 @@ def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: Wo
     tomorrow = EVENING + timedelta(days=1)
     four.simulation.now = tomorrow
     planned = night.call("plan", "--json", "--as-of", tomorrow.isoformat()).report
-    series = 4 * (4 + 4 * 5 + 1 + 5)
+    series = 4 * (2 + 2 * 3 + 1 + 3)
     assert planned["by_reason"]["gap"] == planned["by_reason"]["forced"] == 0
     assert planned["requests"] == series * (1 + 4)  # 15 days; 336 + 24 hours
     old = {row[:-1]: row[-1] for row in night.rows()}
