@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, LakeError
-from collector.lake.store import ABSENT, Replacement, Staged, Tag
+from collector.lake.errors import Conflict, LakeError, Swept
+from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,8 +79,9 @@ class LocalStore:
                     _check(self._root / path, tag)
                 _check(target, replacement.expected)
                 _make_folder(target.parent)
-                tag = _tag(source.stat())
-                source.replace(target)
+                with _unless_swept(source):
+                    tag = _tag(source.stat())
+                    source.replace(target)
                 _flush_folder(target.parent)
             except BaseException:
                 source.unlink(missing_ok=True)
@@ -120,25 +121,18 @@ class LocalStore:
             yield
 
 
-class LocalStage:
+class LocalStage(Stage):
     """A file under way in the staging folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.sink = pa.PythonFile(file.open("xb"), mode="w")
-        self._staged: Staged | None = None
-
-    @property
-    def staged(self) -> Staged:
-        """The finished file."""
-        if self._staged is None:
-            raise ValueError("the file is still being staged")
-        return self._staged
 
     def finish(self) -> None:
         """Flush to the disk and close."""
         self.sink.close()
-        descriptor = os.open(self._file, os.O_RDONLY)
+        with _unless_swept(self._file):
+            descriptor = os.open(self._file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
             self._staged = Staged(self._file, os.fstat(descriptor).st_size)
@@ -175,6 +169,16 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise LakeError(f"cannot {verb} {path}: {reason}{_advice(error.errno)}") from error
+
+
+@contextmanager
+def _unless_swept(staged: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Swept(
+            f"cannot publish {staged}: it is gone, as it is where another run has taken the workspace"
+        ) from error
 
 
 def _advice(number: int | None) -> str:
