@@ -32,7 +32,7 @@ simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
 	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
 
 test: $(VENV)/develops ## Run the tests
-	@$(BIN)/python -m pytest -m 'not lakes' -n 2 --dist worksteal --ignore tests/simulation \
+	@$(BIN)/python -m pytest -m 'not lakes' -n 4 --dist worksteal --ignore tests/simulation \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation
 

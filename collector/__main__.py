@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -26,7 +27,12 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """At once while a library is loaded: many take what is raised in them there for an optional part's absence."""
+    while frame is not None:
+        if frame.f_globals["__name__"] == "importlib._bootstrap":
+            os._exit(128 + number)
+        frame = frame.f_back
     sys.exit(128 + number)
 
 

@@ -46,7 +46,7 @@ async def run(config: Config, order: Order, world: World, watch: Watch) -> Summa
                     lanes.create_task(turn.collect(windows, beyond))
         finally:
             for turn in turns:
-                turn.end()
+                await turn.end()
     seconds = world.clock.monotonic() - began
     return Summary(order.run_id, order.as_of, seconds, tuple(turn.summary() for turn in turns), world.stop.exit_code)
 

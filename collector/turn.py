@@ -86,15 +86,15 @@ class Turn:
         except* LakeError as group:
             self.problem = _first(group)
         finally:
-            self.end()
+            await self.end()
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Give the lock back; nothing happens where it is not held."""
         if self._keeper is not None:
             self._keeper.cancel()
             self._keeper = None
         with contextlib.suppress(LakeError):  # a lease that cannot be given back runs out
-            self._lock.release()
+            await self._world.offload(self._lock.release)
 
     def summary(self) -> WorkspaceSummary:
         """What came of it."""

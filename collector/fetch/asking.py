@@ -66,7 +66,7 @@ class Asking:
         self._warned = False
 
     async def ask(self, errand: Errand) -> Reply:
-        """Ask as often as the config's `retry` has it.
+        """Ask as often as the config's `retry` has it, or until the lane is to stop.
 
         Raises:
             ApiError: the last one, where all attempts failed or none more is of use.
@@ -76,7 +76,8 @@ class Asking:
         try:
             return await self._attempt(errand)
         except AskAgainError:
-            return await retrying(self._workspace.retry, self._rng, self._clock.sleep)(self._again, errand)
+            policy = retrying(self._workspace.retry, self._rng, self._clock.sleep, lambda: bool(self._breaker.tripped))
+            return await policy(self._again, errand)
         finally:
             self._end_probation(errand)
 
@@ -134,6 +135,10 @@ class Asking:
     def _note(self, errand: Errand, error: ApiError) -> None:
         errand.waiting = True
         errand.error = error.lean()
+        if error.http_status is None:
+            self._breaker.heard_nothing(self._clock.monotonic())
+        else:
+            self._breaker.heard()
         if isinstance(error, AskAgainError):
             self._breaker.attempt_failed()
         elif isinstance(error, PoolEmptyError):

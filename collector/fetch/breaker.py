@@ -1,13 +1,20 @@
 """Stops a lane that gets nothing but failures, after a bounded number of requests. Pure: a count of what happened.
 
 An answer of any window resets the count of failures in a row. So a lane with one dead segment goes on, and one whose
-server is down stops; the next run asks for all of it again.
+server is down stops; the next run asks for all of it again. Where not even a failure is told, each request takes its
+whole timeout, so silence is bounded by time as well: an outage of some minutes is outlived, and not of half an hour.
 """
 
 from __future__ import annotations
 
 EXHAUSTED_IN_A_ROW = 10
 """Windows that used up their attempts, with no answer between them."""
+
+SILENT_SECONDS = 300.0
+"""From the first of the attempts in a row that no reply came to until the last of them."""
+
+SILENT_IN_A_ROW = 10
+"""So many of them at least: between two there may lie an hour in which the lane waited for its pool."""
 
 REFUSED_AT_FIRST = 50
 """Series refused (400) in a run that has had no answer at all: then it is no single series that is wrong."""
@@ -21,6 +28,8 @@ class Breaker:
         self._attempts = 0
         self._exhausted = 0
         self._refused = 0
+        self._silent = 0
+        self._silent_since = self._silent_until = 0.0
         self._answered = False
 
     @property
@@ -33,6 +42,9 @@ class Breaker:
         """Why the lane is to stop; None while it is not."""
         if self._exhausted >= EXHAUSTED_IN_A_ROW:
             return f"stopped after {self._exhausted} windows in a row failed in every attempt"
+        silence = self._silent_until - self._silent_since
+        if self._silent >= SILENT_IN_A_ROW and silence >= SILENT_SECONDS:
+            return f"stopped after {silence / 60:.0f} minutes without any reply"
         if self._refused >= REFUSED_AT_FIRST and not self._answered:
             return f"stopped after {self._refused} series were refused and none was answered"
         return None
@@ -40,7 +52,18 @@ class Breaker:
     def answered(self) -> None:
         """A window was answered."""
         self._answered = True
-        self._attempts = self._exhausted = 0
+        self._attempts = self._exhausted = self._silent = 0
+
+    def heard(self) -> None:
+        """A reply came, whatever it said."""
+        self._silent = 0
+
+    def heard_nothing(self, now: float) -> None:
+        """An attempt ended without a reply; `now` is in seconds, of a clock that only goes on."""
+        if not self._silent:
+            self._silent_since = now
+        self._silent += 1
+        self._silent_until = now
 
     def attempt_failed(self) -> None:
         """An attempt failed that may be made again."""

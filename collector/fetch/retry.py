@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from collector.api.errors import ApiError, AskAgainError
 
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 _LARGEST_EXPONENT = 60
 
 
-def retrying(retry: Retry, rng: Random, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
-    """The policy for one window: `retry.attempts` in all, full jitter between them, `Retry-After` as the least wait."""
+def retrying(
+    retry: Retry, rng: Random, sleep: Callable[[float], Awaitable[None]], given_up: Callable[[], bool] = lambda: False
+) -> AsyncRetrying:
+    """The policy for one window: `retry.attempts` in all, full jitter between them, `Retry-After` as the least wait.
+
+    `given_up`: whether no more is to be tried, however few they were.
+    """
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -33,7 +38,7 @@ def retrying(retry: Retry, rng: Random, sleep: Callable[[float], Awaitable[None]
     return AsyncRetrying(
         sleep=sleep,
         wait=wait,
-        stop=stop_after_attempt(retry.attempts),
+        stop=lambda state: state.attempt_number >= retry.attempts or given_up(),
         retry=retry_if_exception_type(AskAgainError),
         reraise=True,
     )

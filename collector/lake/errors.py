@@ -26,5 +26,9 @@ class LakeBusy(LakeError):
     """Another run holds the workspace (exit 4)."""
 
 
+class Swept(LakeError):
+    """What was staged is gone before it was published: the run that took the workspace meanwhile has swept it away."""
+
+
 class Conflict(LakeError):
     """A file is not what it was when it was read: another run has replaced it, and nothing was overwritten."""

@@ -10,27 +10,35 @@ from __future__ import annotations
 import errno
 import fcntl
 import io
+import math
 import os
+import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, LakeError
-from collector.lake.store import ABSENT, Replacement, Staged, Tag
+from collector.lake.errors import Conflict, LakeBusy, LakeError, Swept
+from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+PATIENCE_SECONDS = 30.0
+"""How long to wait for another process to publish, which takes milliseconds; a lease must be renewed meanwhile."""
+
+_PAUSE_SECONDS = 0.02
+
+
 class LocalStore:
     """A lake in a folder, as one workspace's run sees it."""
 
-    def __init__(self, root: Path, own: str) -> None:
+    def __init__(self, root: Path, own: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
         """`root`: the lake's folder. `own`: the workspace's folder under it, for staging."""
-        self._root = root
+        self._root, self._patience_seconds = root, patience_seconds
         self._staging = root / own / "staging"
         self._mutex = root / own / "mutex"
 
@@ -79,8 +87,9 @@ class LocalStore:
                     _check(self._root / path, tag)
                 _check(target, replacement.expected)
                 _make_folder(target.parent)
-                tag = _tag(source.stat())
-                source.replace(target)
+                with _unless_swept(source):
+                    tag = _tag(source.stat())
+                    source.replace(target)
                 _flush_folder(target.parent)
             except BaseException:
                 source.unlink(missing_ok=True)
@@ -116,29 +125,32 @@ class LocalStore:
     def _alone(self) -> Iterator[None]:
         _make_folder(self._mutex.parent)
         with self._mutex.open("ab") as mutex:
-            fcntl.flock(mutex, fcntl.LOCK_EX)
-            yield
+            for _ in range(math.ceil(self._patience_seconds / _PAUSE_SECONDS)):
+                try:
+                    fcntl.flock(mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(_PAUSE_SECONDS)
+                else:
+                    yield
+                    return
+            raise LakeBusy(
+                f"{self._mutex} has been held for {self._patience_seconds:g} s by {_holder(mutex.fileno())}, which "
+                "must have been stopped while it published a file: let it go on, or end it, and run again"
+            )
 
 
-class LocalStage:
+class LocalStage(Stage):
     """A file under way in the staging folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.sink = pa.PythonFile(file.open("xb"), mode="w")
-        self._staged: Staged | None = None
-
-    @property
-    def staged(self) -> Staged:
-        """The finished file."""
-        if self._staged is None:
-            raise ValueError("the file is still being staged")
-        return self._staged
 
     def finish(self) -> None:
         """Flush to the disk and close."""
         self.sink.close()
-        descriptor = os.open(self._file, os.O_RDONLY)
+        with _unless_swept(self._file):
+            descriptor = os.open(self._file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
             status = os.fstat(descriptor)
@@ -178,12 +190,32 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
         raise LakeError(f"cannot {verb} {path}: {reason}{_advice(error.errno)}") from error
 
 
+@contextmanager
+def _unless_swept(staged: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Swept(
+            f"cannot publish {staged}: it is gone, as it is where another run has taken the workspace"
+        ) from error
+
+
 def _advice(number: int | None) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT):
         return ". Make room and run again: nothing that had landed is lost"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ". The user who runs the collector must be able to write the lake's folder"
     return ""
+
+
+def _holder(descriptor: int) -> str:
+    """The process that has the file locked, as far as the kernel tells."""
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, _, _, pid, file, *_ = line.split()
+            if kind == "FLOCK" and file.endswith(f":{os.fstat(descriptor).st_ino}"):
+                return f"pid {pid}"
+    return "another process"
 
 
 def _tag(status: os.stat_result) -> Tag:

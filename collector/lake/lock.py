@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from collector.lake import paths
-from collector.lake.errors import Conflict, LakeBusy, LakeError
+from collector.lake.errors import Conflict, LakeBusy, LakeError, Swept
 from collector.lake.store import ABSENT, get, put
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ class Lock:
         try:
             self._tag = put(self._store, self._path, orjson.dumps(asdict(holder)), expected)
         except LakeError as error:  # whoever is first sweeps what the others have staged
-            other, swept = self._taken_by(), isinstance(error.__cause__, FileNotFoundError)
-            if other is None and not swept and not isinstance(error, Conflict):
+            other = self._taken_by()
+            if other is None and not isinstance(error, Conflict | Swept):
                 raise
             raise LakeBusy(_busy(self._workspace, other)) from error
 

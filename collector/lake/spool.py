@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from collector.lake.errors import LakeError
-from collector.lake.store import Staged
+from collector.lake.store import Stage, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,20 +85,12 @@ class _Reading:
         self._spool.close()
 
 
-class SpooledStage:
+class SpooledStage(Stage):
     """A file being staged: nothing leaves this machine before it is published."""
 
     def __init__(self) -> None:
         self._spool = Spool()
         self.sink = pa.PythonFile(self._spool, mode="w")
-        self._staged: Staged | None = None
-
-    @property
-    def staged(self) -> Staged:
-        """The finished file."""
-        if self._staged is None:
-            raise ValueError("the file is still being staged")
-        return self._staged
 
     def finish(self) -> None:
         """It is whole."""

@@ -66,7 +66,8 @@ class Store(Protocol):
         """Put a staged file in place in one step; returns the tag of what is there now.
 
         Raises Conflict where the file there is another than the expected one, or the lock's is; the staged file is
-        dropped then. A store that cannot compare two files in one step compares the lock's just before.
+        dropped then. Raises Swept where that is gone already. A store that cannot compare two files in one step
+        compares the lock's just before.
         """
         ...
 
@@ -83,18 +84,18 @@ class Store(Protocol):
         ...
 
 
-class Stage(Protocol):
-    """A file being staged."""
+class Stage:
+    """A file being staged, by whichever store. `sink` is where to write."""
 
-    @property
-    def sink(self) -> pa.NativeFile:
-        """Where to write."""
-        ...
+    sink: pa.NativeFile
+    _staged: Staged | None = None
 
     @property
     def staged(self) -> Staged:
         """The staged file, once the block is left."""
-        ...
+        if self._staged is None:
+            raise ValueError("the file is still being staged")
+        return self._staged
 
 
 def put(store: Store, path: str, data: bytes | pa.Buffer, expected: Tag | None = None) -> Tag:

@@ -29,10 +29,10 @@ def explained(verb: str, place: str) -> Iterator[None]:
     """Turn the library's errors into ours, in this one place."""
     try:
         yield
-    except FileNotFoundError:  # it is kept as no cause: the lock takes one for a staged file that another run swept
+    except FileNotFoundError as error:
         raise LakeError(
             f"cannot {verb} {place}: there is no such file, bucket or container. Make the bucket, or correct `lake:`"
-        ) from None
+        ) from error
     except BaseError as error:
         raise LakeError(f"cannot {verb} {place}: {_reason(str(error))}") from error
 

@@ -1,6 +1,9 @@
 """Tables of a lake in an object store as Arrow datasets: listed once, each file opened by the store when it is read.
 
 DuckDB's own readers of object stores are extensions that it downloads; the store is there, with its credentials.
+
+No exception of Python's ever passes through Arrow: a scan that fails spells its error out under a lock of its own, for
+which an error of Python's needs the interpreter, and the thread that begins the scan holds that and waits for the lock.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import FileInfo, FileSystemHandler, FileType, PyFileSystem
 
+from collector.lake.errors import LakeError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,22 +23,25 @@ if TYPE_CHECKING:
     from collector.lake.store import Store
 
 
-def dataset(store: Store, table: Table) -> ds.Dataset | pa.Table:
-    """The table as it is now; an empty one where it has no file. Raises LakeError."""
+def dataset(store: Store, table: Table, unread: list[LakeError]) -> ds.Dataset | pa.Table:
+    """The table as it is now; an empty one where it has no file. Raises LakeError.
+
+    `unread` gets the reason for each file that a scan could not read; the scan itself ends in an error of Arrow's.
+    """
     fields = pa.schema([(column.name, column.type) for column in table.all_columns])
     paths = sorted(path for path in store.list(table.name) if path.endswith(".parquet"))
     if not paths:
         return fields.empty_table()
     partitioning = ds.partitioning(table.partition_schema, flavor="hive")
-    filesystem = PyFileSystem(_StoreFiles(store))
+    filesystem = PyFileSystem(_StoreFiles(store, unread))
     return ds.dataset(paths, schema=fields, format="parquet", filesystem=filesystem, partitioning=partitioning)
 
 
 class _StoreFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
     """A store as Arrow's file system, for reading files whose paths are known."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, unread: list[LakeError]) -> None:
+        self._store, self._unread = store, unread
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _StoreFiles) and other._store is self._store
@@ -54,10 +62,15 @@ class _StoreFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
         return [FileInfo(path, FileType.File) for path in paths]
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        """Open one version of the file."""
-        opened = self._store.open(path)
+        """Open one version of the file; in place of one that cannot be read an empty one, which Arrow refuses."""
+        try:
+            opened = self._store.open(path)
+        except LakeError as error:
+            self._unread.append(error)
+            return pa.BufferReader(b"")
         if opened is None:
-            raise FileNotFoundError(f"{path} was removed while it was being read: repeat the query")
+            self._unread.append(LakeError(f"{path} was removed while it was being read: repeat the query"))
+            return pa.BufferReader(b"")
         return opened[0]
 
     def _refused(self, *_: Any) -> Any:

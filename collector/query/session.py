@@ -41,12 +41,13 @@ class Session:
     def __init__(self, ground: Ground, store: Store) -> None:
         """Raises LakeError."""
         self._ground = ground
+        self._unread: list[LakeError] = []
         self._connection = duckdb.connect()
         # A table that is not there is a mistake, not a variable of this program.
         self._connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
         if ground.scheme:
             for table in TABLES:
-                self._connection.register(table.name, dataset(store, table))
+                self._connection.register(table.name, dataset(store, table, self._unread))
             declared = view_statements(DuckDB(), ground)
         else:
             declared = statements(DuckDB(), ground)
@@ -75,9 +76,12 @@ class Session:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Whose fault it is: the statement's, or that of a file of the lake."""
+        self._unread.clear()
         try:
             yield
         except (duckdb.Error, pa.ArrowException) as error:
+            if self._unread:
+                raise self._unread[0] from error
             if self._ground.lake in str(error):
                 raise LakeError(f"{_line(error)}. If a run has just replaced that file, repeat the query") from error
             raise Unanswered(_line(error)) from error

@@ -19,6 +19,8 @@ from collector.outcome import Answered, Failed, Outcome, Skipped
 from tests.fetch.virtual import KEY, START, Braze, EvenPacer, Night, collect, make_windows, make_workspace, run
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from collector.api.request import Request
 
 
@@ -188,6 +190,46 @@ def test_an_outage_is_outlived() -> None:
         return await Night(Braze(fault=fault), make_workspace(retry=retry)).collect(make_windows(1000))
 
     assert kinds(run(main)) == {"Answered": 1000}
+
+
+def silent(begins: float, ends: float) -> Callable[[Request], Awaitable[Response]]:
+    """A server that takes requests and says nothing for a while; each then runs into its timeout."""
+    braze = Braze()
+
+    async def server(request: Request) -> Response:
+        if begins <= asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(request.timeout_seconds)
+            raise AskAgainError("no whole reply from rest.test within 30 s")
+        return await braze(request)
+
+    return server
+
+
+@pytest.mark.parametrize("begins", [0, 60])
+def test_a_server_that_never_answers_ends_its_lane_in_minutes(begins: float) -> None:
+    """From the start on or in mid-run: after five minutes of silence no more is asked, with the defaults of `retry`."""
+
+    async def main() -> tuple[list[Outcome], float]:
+        night = Night(silent(begins, 10**6), make_workspace(concurrency=32, retry=Retry()), pacer=EvenPacer(100))
+        return await night.collect(make_windows(20_000)), night.clock.monotonic() - begins
+
+    outcomes, took = run(main)
+    assert 300 <= took < 420
+    skipped = [outcome.error for outcome in outcomes if isinstance(outcome, Skipped)]
+    assert len(skipped) > 10_000
+    assert all("minutes without any reply; the last: no whole reply" in error for error in skipped)
+    assert bool(kinds(outcomes)["Answered"]) == (begins > 0)
+
+
+@pytest.mark.parametrize("begins", [0, 60])
+def test_a_silence_of_minutes_is_outlived(begins: float) -> None:
+    """Two minutes without a reply, at the start or in mid-run, cost no window."""
+
+    async def main() -> list[Outcome]:
+        workspace = make_workspace(concurrency=32, retry=Retry())
+        return await Night(silent(begins, begins + 120), workspace, pacer=EvenPacer(100)).collect(make_windows(8000))
+
+    assert kinds(run(main)) == {"Answered": 8000}
 
 
 @pytest.mark.parametrize(("others", "limit"), [(0.0, 1000), (0.08, 1000), (0.3, 3000)])

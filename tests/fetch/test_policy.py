@@ -17,7 +17,7 @@ from collector.api.errors import AskAgainError, GiveUpSeriesError
 from collector.api.headers import ReplyHeaders
 from collector.config.settings import Retry
 from collector.fetch import pacing
-from collector.fetch.breaker import EXHAUSTED_IN_A_ROW, REFUSED_AT_FIRST, Breaker
+from collector.fetch.breaker import EXHAUSTED_IN_A_ROW, REFUSED_AT_FIRST, SILENT_IN_A_ROW, SILENT_SECONDS, Breaker
 from collector.fetch.pacing import ThrottlePacer
 from collector.fetch.retry import longest_wait, retrying
 from tests.fetch.virtual import VirtualLoop, run
@@ -131,6 +131,19 @@ def test_the_breaker_counts_windows_in_a_row() -> None:
     for _ in range(EXHAUSTED_IN_A_ROW):
         breaker.window_failed()
     assert breaker.tripped == "stopped after 10 windows in a row failed in every attempt"
+
+
+def test_silence_trips_it_by_time_and_number() -> None:
+    """Two attempts with an hour between them are no silence of an hour; a reply of any kind begins it anew."""
+    breaker = Breaker(patience=4)
+    breaker.heard_nothing(0.0)
+    breaker.heard_nothing(3600.0)
+    assert breaker.tripped is None
+    breaker.heard()
+    for number in range(SILENT_IN_A_ROW):
+        assert breaker.tripped is None
+        breaker.heard_nothing(7200.0 + number * SILENT_SECONDS / (SILENT_IN_A_ROW - 1))
+    assert breaker.tripped == "stopped after 5 minutes without any reply"
 
 
 def test_refused_series_trip_it_only_where_nothing_was_answered() -> None:

@@ -3,16 +3,22 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from signal import SIGKILL
+from signal import SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING
 
 import pytest
 
+from collector.clock import SystemClock
+from collector.lake import paths
+from collector.lake.local import LocalStore
 from collector.simulator.options import Options
 from tests.night import make_apps, make_segments
 from tests.processes.program import Site, until
+from tests.processes.sleeper import collect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,3 +185,39 @@ def test_a_holder_that_finds_its_lock_taken_stops(tmp_path: Path) -> None:
         assert f"pid {other.pid}" in sleeper.stderr
         assert site.night.rows() == site.truth()
         until(lambda: not lock_of(site).exists())
+
+
+HOLD = """
+import fcntl, sys, time
+mutex = open(sys.argv[1], "ab")
+fcntl.flock(mutex, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_stopped_while_it_publishes_is_named(tmp_path: Path) -> None:
+    """It sleeps with the folder's own lock held: exit 4 names its pid, the others are run; ended, it blocks no more."""
+    site = make_site(tmp_path, "acme", "other")
+    mutex = site.night.lake / "_collector/acme/mutex"
+    mutex.parent.mkdir(parents=True)
+
+    def impatient(workspace: str) -> LocalStore:
+        return LocalStore(site.night.lake, paths.own(workspace), patience_seconds=0.5)
+
+    with site.served(), subprocess.Popen([sys.executable, "-c", HOLD, mutex], stdout=subprocess.PIPE) as stopped:
+        assert stopped.stdout
+        assert stopped.stdout.readline() == b"held\n"
+        stopped.send_signal(SIGSTOP)
+        try:
+            summary = collect(site.night.settings(), site.simulation.now, "waiting", SystemClock(), impatient)
+        finally:
+            stopped.kill()
+        stopped.wait()
+        assert summary.exit_code == 4
+        problem = summary.workspaces[0].problem
+        assert f"{mutex} has been held for 0.5 s by pid {stopped.pid}" in str(problem)
+        assert site.night.rows() == site.truth("other")
+        with site.run() as program:
+            assert program.ended() == 0
+        assert site.night.rows() == site.truth()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collector.summary import Summary
 
 MOST_STEPS = 120
-STRIDE = int(os.environ.get("STRIDE", "3"))
+STRIDE = int(os.environ.get("STRIDE", "5"))
 """Every so manieth step is tried; 1 takes a third of a minute."""
 BROKEN_LINKS = """
     SELECT count(*) FROM (

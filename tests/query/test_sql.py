@@ -18,7 +18,7 @@ from collector.lake.catalog import TABLES
 from collector.lake.errors import LakeError
 from collector.lake.local import LocalStore
 from collector.query.ground import Ground, absent_tables
-from collector.query.session import Session, Unanswered
+from collector.query.session import Session
 from tests.night import Night, make_document
 from tests.query.terminal import CTRL_C, CTRL_D, on_a_terminal
 from tests.test_night import EVENING, World
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from collector.lake.store import Tag
 
+ASKED_AGAIN = 20
+"""A scan that fails at once must not wait for itself, which is a matter of threads: more than one try."""
 WITHOUT_KEYS = {"KEY_ACME": None, "KEY_GLOBEX": None}
 
 
@@ -249,15 +251,23 @@ def test_a_lake_in_a_store_answers_as_a_folder_does(night: Night) -> None:
     }
 
 
-def test_a_file_that_goes_while_it_is_read_is_told(night: Night) -> None:
-    """A store whose file is gone between listing and reading: a plain error, no half answer."""
+@pytest.mark.parametrize("reason", ["gone", "refused"])
+def test_a_file_that_cannot_be_read_is_told(night: Night, reason: str) -> None:
+    """Gone between listing and reading, or refused by the store: a plain error, no half answer; then it goes on."""
 
-    class Vanishing(InMemory):
-        def open(self, _: str) -> tuple[pa.NativeFile, Tag] | None:
-            return None
+    class Failing(InMemory):
+        failing = False
 
-    with (
-        Session(Ground("memory://lake", (("acme", "UTC"),)), Vanishing(night.lake)) as session,
-        pytest.raises((Unanswered, LakeError), match="repeat the query"),
-    ):
-        list(session.answers("FROM coverage"))
+        def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+            if self.failing and reason == "refused":
+                raise LakeError(f"cannot read {path}: the store answered 503. Then repeat the query")
+            return None if self.failing else super().open(path)
+
+    store = Failing(night.lake)
+    with Session(Ground("memory://lake", (("acme", "UTC"),)), store) as session:
+        for _ in range(ASKED_AGAIN):
+            store.failing = True
+            with pytest.raises(LakeError, match="repeat the query"):
+                list(session.answers("SELECT * FROM app_segment_hours"))
+            store.failing = False
+            assert next(session.answers("FROM coverage")).num_rows

@@ -1,7 +1,8 @@
 """The collector in a process that dies, or whose disk fails, at one step of its choosing. A program, never imported.
 
-`python doomed.py PLAN ARGUMENT…`: PLAN is JSON (see `Plan` in `ordeal.py`), the arguments are the collector's. A step
-is one effect on the lake's files that the plan counts: create, read, write, fsync, rename, remove, mkdir.
+`python doomed.py` loads the collector once. For each line it reads, a plan (see `Plan` in `ordeal.py`) as JSON, a child
+is the collector: so a death costs no loading anew. It tells the child's pid, and then its exit code.
+A step is one effect on the lake's files that the plan counts: create, read, write, fsync, rename, remove, mkdir.
 Each is told to the plan's trace before it happens, so the trace of a process that died ends with the step it died at.
 
 The effects are met where Python hands them to the system, below all of the collector's own code: nothing of that is
@@ -18,7 +19,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,17 +118,33 @@ def _path_of(descriptor: int) -> str:
 
 
 def main() -> None:
-    """Load all of the program, say that it is ready, and run it."""
+    """Load all of the program, and run it in a child for each plan."""
+    from collector import cli, root  # noqa: F401  # all is loaded before the clock of a random death starts
+    from collector.config import load  # noqa: F401
+    from collector.show import progress, summary  # noqa: F401
+
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            run(json.loads(line))
+        os.write(1, f"{child}\n".encode())
+        os.write(1, f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n".encode())
+
+
+def run(plan: dict[str, Any]) -> NoReturn:
+    """Be the collector, as a process that was started for it: with its own keys, nothing to read, stderr to a file."""
     from collector import root
     from collector.cli import cli
     from collector.lake.recorder import Bounds
-    from collector.show import progress, summary  # noqa: F401  # loaded before the clock of a random death starts
 
-    plan = json.loads(sys.argv[1])
+    for descriptor, path, mode in ((0, os.devnull, os.O_RDONLY), (1, os.devnull, os.O_WRONLY)):
+        os.dup2(os.open(path, mode), descriptor)
+    os.dup2(os.open(plan["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.environ.update(plan["environ"])
     root.Bounds = partial(Bounds, **plan["bounds"])  # type: ignore[attr-defined,assignment]
     watch(Steps(plan))
-    os.write(1, b"ready\n")
-    cli(sys.argv[2:], prog_name="collector")
+    cli(plan["arguments"], prog_name="collector")
+    raise AssertionError("the command line ends by exiting")
 
 
 if __name__ == "__main__":

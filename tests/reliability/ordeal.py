@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +80,42 @@ class End:
         return self.exit_code == -signal.SIGKILL
 
 
+class Mother:
+    """A process that has loaded the collector, and has a child for each run. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(DOOMED)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def __enter__(self) -> Mother:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def run(self, ordeal: Ordeal, plan: Plan) -> End:
+        """A run as of the ordeal's instant, to its end or its death."""
+        night, (trace, said) = ordeal.night, (ordeal.night.folder / name for name in ("trace", "said"))
+        trace.unlink(missing_ok=True)
+        arguments = ["--config", str(night.config), "run", "--json", "--as-of", ordeal.now.isoformat()]
+        place = {"lake": str(night.lake), "trace": str(trace), "said": str(said)}
+        order = {**asdict(plan), **place, "environ": night.environ, "arguments": arguments}
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin
+        assert stdout
+        stdin.write(json.dumps(order).encode() + b"\n")
+        child = int(stdout.readline())
+        if not select.select([stdout], [], [], plan.after if plan.after is not None else 60)[0]:
+            os.kill(child, signal.SIGKILL)
+        exit_code = int(stdout.readline())
+        return End(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
+
+
 class Ordeal:
     """A workspace of one app and one segment, by day and by hour, across a month's end and a turn of the clocks."""
 
@@ -95,15 +132,17 @@ class Ordeal:
         self.killed = 0
         """How many runs died so far."""
         self._as_of: dict[str, datetime] = {}
+        self._mother: Mother | None = None
 
     @contextmanager
     def served(self) -> Iterator[Ordeal]:
         """Serve the stand-in until the block is left."""
-        with running(self.simulation) as url:
+        with running(self.simulation) as url, ExitStack() as self._while_served:
             self.night.document["workspaces"][0]["endpoint"] = url
             self.night.write()
             self.ledger.note(self.now)
             yield self
+            self._mother = None
 
     def wait(self, **time: float) -> None:
         """Let the API's clock go on: sessions come late."""
@@ -128,8 +167,10 @@ class Ordeal:
 
     def run_doomed(self, plan: Plan) -> End:
         """A run in a process of its own that dies, or whose disk fails."""
+        if self._mother is None:
+            self._mother = self._while_served.enter_context(Mother())
         with self._asking_for_nothing_known():
-            end = _run(self, plan)
+            end = self._mother.run(self, plan)
         self.killed += end.killed
         return end
 
@@ -180,28 +221,6 @@ class Ordeal:
             for file in (self.night.lake / folder).rglob("*.parquet"):
                 landing = file.parent.name if folder.endswith("journal") else file.stem
                 yield landing.rpartition("-")[0], pq.ParquetFile(file).read().to_pylist()
-
-
-def _run(ordeal: Ordeal, plan: Plan) -> End:
-    night, trace = ordeal.night, ordeal.night.folder / "trace"
-    trace.unlink(missing_ok=True)
-    text = json.dumps({**asdict(plan), "lake": str(night.lake), "trace": str(trace)})
-    arguments = ["--config", str(night.config), "run", "--json", "--as-of", ordeal.now.isoformat()]
-    with subprocess.Popen(
-        [sys.executable, str(DOOMED), text, *arguments],
-        env={**os.environ, **night.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        try:
-            _, said = process.communicate(timeout=plan.after if plan.after is not None else 60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            _, said = process.communicate()
-    return End(process.returncode, said, trace.read_text().splitlines() if trace.exists() else [])
 
 
 def _window(ordeal: Ordeal, parameters: dict[str, str]) -> tuple[Bucket, ...]:

@@ -142,8 +142,12 @@ def _interrupt(interruption: Interruption | None, stop: Stop) -> None:
 
 
 async def _inline(work: Callable[[], T]) -> T:
-    """As a thread would, it lets others run first; nothing else happens while it works."""
-    await asyncio.sleep(0)
+    """As a thread would, it lets others run first, and is not cancelled; nothing else happens while it works."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        work()
+        raise
     return work()
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, LakeError
-from collector.lake.store import ABSENT, Replacement, Staged, Tag
+from collector.lake.errors import Conflict, Swept
+from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -115,7 +115,7 @@ class MemoryStore:
     def _content(self, staged: Staged) -> pa.Buffer:
         content = self._disk.staged.get(staged.handle)
         if content is None:
-            raise LakeError("the staged file is gone") from FileNotFoundError()
+            raise Swept("the staged file is gone")
         return content
 
     def _check(self, path: str, expected: Tag | None) -> None:
@@ -123,20 +123,12 @@ class MemoryStore:
             raise Conflict(f"{path} was changed by another run")
 
 
-class MemoryStage:
+class MemoryStage(Stage):
     """`Stage`: a file under way."""
 
     def __init__(self, place: tuple[str, int]) -> None:
         self.sink = pa.BufferOutputStream()
         self._place = place
-        self._staged: Staged | None = None
-
-    @property
-    def staged(self) -> Staged:
-        """The finished file."""
-        if self._staged is None:
-            raise ValueError("the file is still being staged")
-        return self._staged
 
     def finish(self) -> pa.Buffer:
         """The content, whole."""

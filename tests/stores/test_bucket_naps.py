@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collector.summary import Summary
     from tests.stores.place import Place
 
-STRIDE = int(os.environ.get("STRIDE", "5"))
+STRIDE = int(os.environ.get("STRIDE", "8"))
 """Every so manieth step is tried."""
 MOST_STEPS = 120
 

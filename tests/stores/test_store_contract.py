@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.lake.errors import Conflict, LakeError
+from collector.lake.errors import Conflict, LakeError, Swept
 from collector.lake.store import ABSENT, Replacement, get, put
 
 if TYPE_CHECKING:
@@ -161,6 +161,19 @@ def test_what_is_staged_is_seen_by_nobody(place: Place) -> None:
     assert [path for path in store.list("") if not path.startswith("_collector/")] == []
     store.sweep()
     assert dict(store.list("_collector/acme/staging")) == {}
+
+
+def test_what_was_swept_is_told_or_published(place: Place) -> None:
+    """What another run has swept away is told as that; runs on a bucket stage where none reaches."""
+    store = place.store()
+    staged = stage(store, b"content")
+    place.store().sweep()
+    try:
+        store.publish(Replacement("file", staged, ABSENT))
+    except Swept:
+        assert store.open("file") is None
+    else:
+        assert place.name != "folder"
 
 
 @pytest.mark.parametrize("expected", ["absent", "present"])
