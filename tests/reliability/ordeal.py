@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +111,8 @@ class Mother:
         stdin.write(json.dumps(order).encode() + b"\n")
         child = int(stdout.readline())
         if not select.select([stdout], [], [], plan.after if plan.after is not None else 60)[0]:
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has come to its end just now
+                os.kill(child, signal.SIGKILL)
         exit_code = int(stdout.readline())
         return End(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
 
