@@ -5,6 +5,7 @@ Never here: what a status means, retries, pacing. Redirects are not followed, si
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -64,42 +65,37 @@ class AiohttpTransport:
 
     def __init__(self, largest_body: int = LARGEST_BODY) -> None:
         self._largest_body = largest_body
+        self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._proxies: dict[tuple[str, str | None], URL | None] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the session; connections are made as they are needed."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(), ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        # The client would send a request a second time where a kept connection turns out closed: a request that the
-        # throttle has not seen and the run's account does not show. Here every one of them is paid for.
-        self._session._retry_connection = False  # noqa: SLF001
+        """Connections are made as they are needed."""
+        self._connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(), ttl_dns_cache=60)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
-        await self._session.close()
+        for _, session in self._sessions.values():
+            await session.close()
+        await self._connector.close()
 
     async def get(self, request: Request) -> Response:
         """Send it once; see `Transport`."""
-        url = request.url
+        url, seconds = request.url, request.timeout_seconds
+        session = self._session(request.headers)
         try:
-            response = await self._session.get(
-                url,
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=self._timeout(request.timeout_seconds),
-                proxy=self._proxy(url),
-            )
-            try:
-                body = await self._body(response)
-            except BaseException:
-                response.close()  # what is left of the body must not come on the connection's next use
-                raise
+            async with asyncio.timeout(seconds):  # the client's own costs three times as much
+                response = await session.get(
+                    url, allow_redirects=False, timeout=self._timeout(seconds), proxy=self._proxy(url)
+                )
+                try:
+                    body = await self._body(response)
+                except BaseException:
+                    response.close()  # what is left of the body must not come on the connection's next use
+                    raise
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _ours(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
         return Response(response.status, response.headers, body)
@@ -118,11 +114,23 @@ class AiohttpTransport:
             size += len(part)
         raise AskAgainError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
 
+    def _session(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
+        """The session whose requests all bear these headers, which a workspace has made once."""
+        kept = self._sessions.get(id(headers))
+        if kept is None:
+            session = aiohttp.ClientSession(
+                connector=self._connector, connector_owner=False, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
+            )
+            # The client would send a request a second time where a kept connection turns out closed: a request that
+            # the throttle has not seen and the run's account does not show. Here every one of them is paid for.
+            session._retry_connection = False  # noqa: SLF001
+            kept = self._sessions[id(headers)] = headers, session  # kept: its number is not given to another
+        return kept[1]
+
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(seconds)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=seconds, connect=min(_CONNECT_SECONDS, seconds))
-            self._timeouts[seconds] = timeout
+            timeout = self._timeouts[seconds] = aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, seconds))
         return timeout
 
     def _proxy(self, url: URL) -> URL | None:
