@@ -120,6 +120,15 @@ def test_a_series_is_called_what_the_last_answer_called_it() -> None:
     assert runs.select(SERIES).to_pylist()[0]["app_id"] == ONE.key.app_id
 
 
+def test_thousands_of_apps_each_with_a_segment_of_its_own() -> None:
+    """Twenty thousand of each name more series than 31 bits can number; those that are there are told apart."""
+    series = [ONE, *(make_series(Unit.HOUR, f"app{number:05}", f"segment{number:05}") for number in range(20_000))]
+    runs = with_answers(NONE, _answers([(each, Span(0, 5)) for each in series]), NOW, STALE)
+    runs = with_answers(runs, _answers([(each, Span(5, 7)) for each in reversed(series)]), NOW, STALE)
+    assert as_coverage(runs) == {each.key: (Covered(Span(0, 7), NOW),) for each in series}
+    assert runs["app_id"].to_pylist() == [each.key.app_id for each in series]
+
+
 def test_runs_do_not_grow_with_the_history() -> None:
     """A year of nights, each with its own instant, leaves as many runs as the lookback has, not one a night."""
     runs = NONE

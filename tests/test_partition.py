@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.calendar import day_number
 from collector.lake import journal, paths
+from collector.lake.errors import LakeBusy
 from collector.lake.journal import Origin
 from collector.lake.local import LocalStore
 from collector.lake.partition import Changes, merge_partition
@@ -18,8 +20,6 @@ from collector.outcome import Answered
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 FIRST = day_number(NOW.date().replace(day=1))
@@ -94,6 +94,19 @@ def test_a_partition_merged_in_slices_holds_the_last_answer_of_each_key(
         came = changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged
         assert came == update(model, outcomes)
         assert read(folder) == sorted((*key, *value) for key, value in model.items())
+
+
+def test_an_entry_that_is_gone_is_told_as_another_run_s(tmp_path: Path) -> None:
+    """Its windows count as answered: a landing without their points would lose them."""
+    store, origin = LocalStore(tmp_path, paths.own("acme")), Origin("run", NOW, "2026-11-23")
+    journal.write(store, "acme", origin, 0, [answered(0, 0, [1, 2])])
+    content = journal.read(store, journal.waiting(store, "acme")[origin.landing_id])
+    assert content is not None
+    journal.drop(store, content.files)
+    ((partition, windows),) = partitions("acme", content)
+    with pytest.raises(LakeBusy, match="another run has taken it"):
+        merge_partition(store, partition, windows, content)
+    assert not list(tmp_path.glob("sessions_*"))
 
 
 def test_an_answer_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:

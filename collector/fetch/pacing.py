@@ -14,6 +14,7 @@ _LOST_SECONDS = 0.006
 
 _TICK_SECONDS = 0.01
 _CATCH_UP_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
 _POLL_SECONDS = 0.001
 
 
@@ -31,19 +32,21 @@ class ThrottlePacer:
     The throttle keeps the promise, whatever holds the event loop up. By itself it would let all of a second through at
     once, then nothing, and have whoever waits wake up every millisecond. So each request has its due time before that:
     those due within a tick go together, and the next one sleeps until it is due. A pace a little below the throttle's
-    own seldom meets it; a loop that was held up catches up, by no more than the throttle has room for.
+    own seldom meets it. A loop that was held up catches up by a tenth of a second at most; after an idle second there
+    is nothing to catch up with: what went at once then would go at once in each second that follows.
     """
 
     def __init__(self, per_second: float) -> None:
         limit, period = _limit_and_period(per_second)
         self._throttler = Throttler(limit, period, retry_interval=_POLL_SECONDS)
         self._spacing = (1 + 1.2 * _LOST_SECONDS) / per_second
-        self._due = 0.0
+        self._due = -math.inf
 
     async def acquire(self) -> None:
         """Wait until one more may be sent."""
         now = time.monotonic()
-        self._due = max(self._due + self._spacing, now - _CATCH_UP_SECONDS)
+        due = self._due + self._spacing
+        self._due = now if due < now - _IDLE_SECONDS else max(due, now - _CATCH_UP_SECONDS)
         if self._due > now + _TICK_SECONDS:
             await asyncio.sleep(self._due - now)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it says it is typed, and is not

@@ -1,7 +1,7 @@
 """The journal: answers and outcomes on disk within seconds, before they are landed.
 
 One folder a landing, one Parquet file every few seconds, each whole or absent. It fixes the values, so landing the same
-journal twice gives the same lake. One row a window, its points in two lists.
+journal twice gives the same lake. One row a window, its points in two lists; a whole answer's buckets are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.lake import paths
-from collector.lake.errors import LakeError
+from collector.lake.errors import LakeBusy
 from collector.lake.parquet import ParquetInput, stage_table
 from collector.lake.schema import ANSWERS, SERIES, WINDOWS
 from collector.lake.store import ABSENT, Replacement
@@ -79,9 +79,9 @@ class Journal:
     windows: pa.Table
     files: tuple[str, ...]
 
-    def answered(self, *places: str) -> pa.Table:
-        """The windows that were answered: their series and spans, and what else is named."""
-        return self.windows.select([*SERIES, "first", "stop", *places]).filter(pc.equal(self.windows["status"], "ok"))
+    def answered(self, *others: str) -> pa.Table:
+        """The windows that were answered: their series and spans, and the other columns that are named."""
+        return self.windows.select([*SERIES, "first", "stop", *others]).filter(pc.equal(self.windows["status"], "ok"))
 
 
 def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:
@@ -140,7 +140,7 @@ def points(store: Store, content: Journal, windows: pa.Table, names: Sequence[st
 def _lists_of(store: Store, path: str) -> pa.Table:
     entry = ParquetInput.open(store, path)
     if entry is None:
-        raise LakeError(f"{path} is gone before it was landed: another run has taken it")
+        raise LakeBusy(f"{path} is gone before it was landed: another run has taken it")
     with entry:
         return entry.table(ANSWERS, (), ["buckets", "sessions"])
 

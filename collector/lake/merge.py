@@ -40,9 +40,9 @@ def merge(existing: pa.Table, incoming: pa.Table, ids: Sequence[str]) -> Merged:
     if not existing.num_rows:
         return Merged(_sorted(incoming, ids), _restate(incoming.slice(0, 0), existing), incoming.num_rows, 0)
     existing_keys, incoming_keys = _keys_of([existing, incoming], ids)
-    places = pc.index_in(incoming_keys, value_set=existing_keys)
-    known = pc.is_valid(places)
-    old = existing.take(places.filter(known))
+    rows_met = pc.index_in(incoming_keys, value_set=existing_keys)
+    known = pc.is_valid(rows_met)
+    old = existing.take(rows_met.filter(known))
     met = incoming.filter(known)
     differs = pc.not_equal(met["sessions"], old["sessions"])
     restated = _restate(met.filter(differs), old.filter(differs))
@@ -73,8 +73,12 @@ def _sorted(rows: pa.Table, ids: Sequence[str]) -> pa.Table:
 
 
 def ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
-    """One int64 a row that sorts as the series does, by ids, absent ones first; comparable between the tables."""
+    """One int64 a row that sorts as the series does, by ids, absent ones first; comparable between the tables.
+
+    Less than 2**31, so that `places` has room beside it for a bucket.
+    """
     found: list[pa.Array] = [pa.repeat(pa.scalar(0, pa.int64()), table.num_rows) for table in tables]
+    room = 1
     for name in ids:
         columns = [encoded(table[name]) for table in tables]
         texts = pa.array(sorted({text for column in columns for text in column.dictionary.to_pylist()}), pa.string())
@@ -82,7 +86,15 @@ def ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
             of_text = pc.cast(pc.add(pc.index_in(column.dictionary, value_set=texts), 1), pa.int64())
             rank = pc.fill_null(of_text.take(column.indices), 0)
             found[place] = pc.add(pc.multiply(found[place], len(texts) + 1), rank)
-    return found
+        room *= len(texts) + 1
+    return found if room < BUCKETS // 2 else _closed_up(found)
+
+
+def _closed_up(found: list[pa.Array]) -> list[pa.Array]:
+    """The same order without its gaps: few of so many combinations of ids are there."""
+    distinct = pc.unique(pa.chunked_array(found))
+    in_order = distinct.take(pc.sort_indices(distinct))
+    return [pc.cast(pc.index_in(each, value_set=in_order), pa.int64()) for each in found]
 
 
 def _keys_of(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:

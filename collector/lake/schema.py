@@ -89,7 +89,10 @@ ANSWERS = pa.schema(
         ("sessions", pa.list_(pa.int64())),
     ]
 )
-"""The journal: one row a window, its points in two lists. No table of the lake."""
+"""The journal: one row a window, its points in two lists. No table of the lake.
+
+`buckets` is null where the answer was whole: they are those from `first` up to `stop`, one for each of `sessions`.
+"""
 
 WINDOWS = pa.schema(list(ANSWERS)[:-2])
 """The journal without the lists: what is held of it in memory, whatever its size."""
