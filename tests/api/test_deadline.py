@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from collector.api.deadline import Deadlines
+from tests.fetch.virtual import run
+
+
+def test_what_takes_too_long_ends_with_a_timeout() -> None:
+    """Soon after the limit, and what ends in time is left alone; many limits have one timer."""
+
+    async def work(deadlines: Deadlines, seconds: float) -> str:
+        try:
+            with deadlines.within(5):
+                await asyncio.sleep(seconds)
+        except TimeoutError:
+            return f"late at {asyncio.get_running_loop().time():.0f}"
+        return "done"
+
+    async def main() -> list[str]:
+        deadlines = Deadlines()
+        told = await asyncio.gather(*(work(deadlines, seconds) for seconds in (1, 4.8, 60, 600)))
+        assert not deadlines.running
+        return told
+
+    assert run(main) == ["done", "done", "late at 5", "late at 5"]
+
+
+def test_a_cancellation_from_outside_stays_one() -> None:
+    """Before the limit, and at the very instant of it: whoever cancels the task sees it cancelled."""
+
+    async def work(deadlines: Deadlines) -> None:
+        with deadlines.within(5):
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        for at_once in (False, True):
+            deadlines = Deadlines()
+            task = asyncio.create_task(work(deadlines))
+            await asyncio.sleep(1)
+            for limit in deadlines.running if at_once else ():
+                limit.look(math.inf)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(main)
+
+
+def test_a_scope_around_it_is_told_apart() -> None:
+    """An outer timeout ends the outer block, an inner limit the inner one."""
+
+    async def main() -> list[str]:
+        told, deadlines = [], Deadlines()
+        try:
+            async with asyncio.timeout(3):
+                try:
+                    with deadlines.within(1):
+                        await asyncio.sleep(60)
+                except TimeoutError:
+                    told.append("inner")
+                with deadlines.within(60):
+                    await asyncio.sleep(60)
+        except TimeoutError:
+            told.append("outer")
+        current = asyncio.current_task()
+        assert current is not None
+        assert current.cancelling() == 0
+        return told
+
+    assert run(main) == ["inner", "outer"]
+
+
+def test_an_error_in_the_block_is_its_own() -> None:
+    """What is raised in the block comes out as it is, and the limit is forgotten."""
+
+    async def main() -> None:
+        deadlines = Deadlines()
+        with pytest.raises(KeyError), deadlines.within(1):
+            raise KeyError("mine")
+        await asyncio.sleep(5)
+
+    run(main)
