@@ -14,8 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from collector.api.deadline import Deadlines
 from collector.api.errors import AskAgainError
+from collector.api.scopes import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -9,10 +9,10 @@ from collector.api.errors import ApiError
 from collector.outcome import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
-    import asyncio
     from datetime import datetime
 
     from collector.api.client import Reply
+    from collector.api.scopes import Scope
     from collector.clock import Clock
     from collector.model import Window
 
@@ -30,12 +30,12 @@ class Errand:
     error: ApiError | None = None
     requested_at: datetime | None = None
     started: float = 0.0
-    scope: asyncio.Timeout | None = None
+    scope: Scope | None = None
 
     def call_off(self) -> None:
         """End the wait that its worker is in, at once: the worker's own scope raises TimeoutError there."""
-        if self.scope is not None and not self.scope.expired():
-            self.scope.reschedule(0.0)  # an instant of the loop's clock that has passed
+        if self.scope is not None:
+            self.scope.end()
 
     def answered(self, reply: Reply, clock: Clock) -> Outcome:
         """The outcome of an answer."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from collector.api.errors import ApiError, GiveUpSeriesError, StopWorkspaceError
+from collector.api.scopes import Scope
 from collector.fetch.asking import Asking, HaltedError
 from collector.fetch.breaker import Breaker
 from collector.fetch.errand import Errand
@@ -123,7 +124,8 @@ class Lane:
 
     async def _fetch(self, errand: Errand) -> Reply:
         """Ask, in a scope that `errand.call_off` ends with TimeoutError."""
-        async with asyncio.timeout(None) as errand.scope:
+        scope = errand.scope = Scope()
+        with scope:
             self._errands.add(errand)
             try:
                 return await self._asking.ask(errand)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 import pytest
 
-from collector.api.deadline import Deadlines
+from collector.api.scopes import Deadlines
 from tests.fetch.virtual import run
 
 
@@ -41,8 +40,8 @@ def test_a_cancellation_from_outside_stays_one() -> None:
             deadlines = Deadlines()
             task = asyncio.create_task(work(deadlines))
             await asyncio.sleep(1)
-            for limit in deadlines.running if at_once else ():
-                limit.look(math.inf)
+            for scope in deadlines.running if at_once else ():
+                scope.end()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
