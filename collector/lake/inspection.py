@@ -14,7 +14,7 @@ from collector.lake.errors import Damaged
 from collector.lake.parquet import ParquetInput
 from collector.lake.paths import Partition, Place
 from collector.lake.schema import LOG, RESTATEMENTS, sessions
-from collector.model import Unit
+from collector.lake.slices import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +77,6 @@ def _read_data(entry: ParquetInput, partition: Partition) -> None:
     columns = sessions(partition.scope, partition.unit)
     texts = [field.name for field in columns if field.type == pa.string()]
     rows = entry.table(columns, texts)
-    _, months = instants.months(
-        partition.unit, instants.buckets(partition.unit, rows["date" if partition.unit is Unit.DAY else "hour"])
-    )
+    months = instants.months(partition.unit, instants.buckets(partition.unit, rows[when(partition.unit)]))
     if months and months != [partition.month]:
         raise entry.damaged(f"it holds rows of {', '.join(str(month) for month in months)}")

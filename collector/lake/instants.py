@@ -55,12 +55,9 @@ def dates(units: pa.ChunkedArray, buckets: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(is_day, pc.cast(buckets, pa.int32()).cast(pa.date32()), pa.scalar(None, pa.date32()))
 
 
-def months(unit: Unit, buckets: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[date]]:
-    """Which month each bucket is filed under, as a place in the list of months, which is sorted."""
-    distinct = pc.unique(buckets).to_pylist()
-    found = sorted({month_of(unit, bucket) for bucket in distinct})
-    places = pa.array([found.index(month_of(unit, bucket)) for bucket in distinct], pa.int32())
-    return places.take(pc.index_in(buckets, value_set=pa.array(distinct, buckets.type))), found
+def months(unit: Unit, buckets: pa.ChunkedArray) -> list[date]:
+    """The months that the buckets are filed under, in order."""
+    return sorted({month_of(unit, bucket) for bucket in pc.unique(buckets).to_pylist()})
 
 
 def _bucket_at(unit: Unit, zone: ZoneInfo, instant: datetime) -> int:

@@ -6,43 +6,18 @@ hardly more than its table. A workspace that the config no longer has keeps its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collector.lake.catalog import COVERAGE, SESSIONS
 from collector.model import Scope, Unit
+from collector.query.view import View, ViewColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from collector.lake.catalog import Table
     from collector.query.engines.engine import Engine
     from collector.query.ground import Ground
-
-
-@dataclass(frozen=True, slots=True)
-class ViewColumn:
-    """A column, the expression that gives it, and what it means."""
-
-    name: str
-    expression: str
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A view. `source`: what stands behind its columns, from FROM on. `needs`: the tables and views that it reads."""
-
-    name: str
-    comment: str
-    columns: tuple[ViewColumn, ...]
-    source: str
-    needs: tuple[str, ...] = ()
-
-    def select(self, quoted: Callable[[str], str]) -> str:
-        """Its query."""
-        columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
-        return f"SELECT\n  {columns}\n{self.source}"
 
 
 def views(engine: Engine, ground: Ground) -> tuple[View, ...]:

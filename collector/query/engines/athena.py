@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from collector.lake.catalog import Column, Table
     from collector.query.ground import Ground
-    from collector.query.views import View
+    from collector.query.view import View
 
 HIVE_TYPES = {
     pa.string(): "string",

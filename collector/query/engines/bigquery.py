@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from collector.lake.catalog import Table
     from collector.query.ground import Ground
-    from collector.query.views import View
+    from collector.query.view import View
 
 
 class BigQuery(Engine):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from collector.lake.catalog import Column, Table
     from collector.query.ground import Ground
-    from collector.query.views import View, ViewColumn
+    from collector.query.view import View, ViewColumn
 
 
 class DuckDB(Engine):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from collector.lake.catalog import Column, Table
     from collector.query.ground import Ground
-    from collector.query.views import View
+    from collector.query.view import View
 
 INSTANT = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")

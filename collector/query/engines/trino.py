@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from collector.lake.catalog import Column, Table
     from collector.query.ground import Ground
-    from collector.query.views import View
+    from collector.query.view import View
 
 
 class Trino(Engine):
