@@ -8,29 +8,21 @@ POSIX has no rename that compares first.
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
-import math
 import os
-import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, LakeBusy, LakeError, Swept
+from collector.lake.errors import Conflict, LakeError, Swept
+from collector.lake.mutex import PATIENCE_SECONDS, held
 from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-PATIENCE_SECONDS = 30.0
-"""How long to wait for another process to publish, which takes milliseconds; a lease must be renewed meanwhile."""
-
-_PAUSE_SECONDS = 0.02
 
 
 class LocalStore:
@@ -124,19 +116,8 @@ class LocalStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         _make_folder(self._mutex.parent)
-        with self._mutex.open("ab") as mutex:
-            for _ in range(math.ceil(self._patience_seconds / _PAUSE_SECONDS)):
-                try:
-                    fcntl.flock(mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    time.sleep(_PAUSE_SECONDS)
-                else:
-                    yield
-                    return
-            raise LakeBusy(
-                f"{self._mutex} has been held for {self._patience_seconds:g} s by {_holder(mutex.fileno())}, which "
-                "must have been stopped while it published a file: let it go on, or end it, and run again"
-            )
+        with held(self._mutex, self._patience_seconds):
+            yield
 
 
 class LocalStage(Stage):
@@ -206,16 +187,6 @@ def _advice(number: int | None) -> str:
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ". The user who runs the collector must be able to write the lake's folder"
     return ""
-
-
-def _holder(descriptor: int) -> str:
-    """The process that has the file locked, as far as the kernel tells."""
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            _, kind, _, _, pid, file, *_ = line.split()
-            if kind == "FLOCK" and file.endswith(f":{os.fstat(descriptor).st_ino}"):
-                return f"pid {pid}"
-    return "another process"
 
 
 def _tag(status: os.stat_result) -> Tag:
