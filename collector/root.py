@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import secrets
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
-
-import pyarrow as pa
 
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
@@ -62,10 +59,6 @@ def new_run_id(now: datetime) -> str:
 
 def collect(config: Config, order: Order, watch: Watch, seconds: float | None) -> Summary:
     """Run to the end, to a signal, or so that all is landed before `seconds` have passed. Raises Interrupted."""
-    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
-        # Arrow's own pool gives freed memory back at once, and each next column is paid for in page faults: a third of
-        # a landing's time. The system's keeps it, and peaks lower at that.
-        pa.set_memory_pool(pa.system_memory_pool())
     return asyncio.run(_collect(config, order, watch, seconds))
 
 

@@ -17,6 +17,9 @@ from scripts.bench.workload import ENVIRONMENT, one_window_each
 if TYPE_CHECKING:
     import argparse
 
+AS_STARTED = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""What the collector's entry point sets, and a rung is not started by."""
+
 _RUNGS = ("transport", "api", "lane", "run")
 
 
@@ -42,5 +45,5 @@ def _round(url: str, requests: int) -> dict[str, float]:
     config = one_window_each(folder, url, requests)
     for rung in _RUNGS:
         command = [sys.executable, "-m", "scripts.bench.rungs", rung, str(config)]
-        spent |= json.loads(Path(measure(command, folder, ENVIRONMENT).output).read_text())
+        spent |= json.loads(Path(measure(command, folder, {**ENVIRONMENT, **AS_STARTED}).output).read_text())
     return spent

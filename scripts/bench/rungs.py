@@ -18,8 +18,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import pyarrow as pa
-
 from collector.api.client import Api
 from collector.api.request import RequestBuilder
 from collector.api.transport import AiohttpTransport
@@ -125,7 +123,6 @@ RUNGS = {"transport": transport, "api": api, "lane": lane}
 
 def main() -> None:
     """Climb one rung."""
-    pa.set_memory_pool(pa.system_memory_pool())  # as the composition root does
     rung, config = sys.argv[1], load(Path(sys.argv[2]), dict(os.environ), secrets=True)
     workspace, spent = config.workspaces[0], defaultdict[str, float](float)
     began = time.process_time()
