@@ -7,6 +7,7 @@ together. It never reads the lake or the clock, and asks for closed buckets alon
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from collector.calendar import closed_stop, span_of_dates, start_of
@@ -78,6 +79,7 @@ def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) 
 
 def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Narrowing = EVERYTHING) -> Windows:
     """The windows to ask for, newest first."""
+    newest = cache(partial(_newest, workspace))
     groups: dict[tuple[Unit, Span], Group] = {}
     asked: dict[object, list[tuple[Group, Reason]]] = {}
     for declared in declared_series(workspace):
@@ -88,7 +90,7 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Nar
         alike = (series.unit, declared.start, declared.end, runs)  # such series are asked for the same spans
         if alike not in asked:
             asked[alike] = [
-                (groups.setdefault((series.unit, span), Group(_newest(series.unit, span, workspace), span)), reason)
+                (groups.setdefault((series.unit, span), Group(newest(series.unit, span), span)), reason)
                 for span, reason in _spans(declared, workspace, runs, now, narrowing)
             ]
         for group, reason in asked[alike]:
@@ -124,7 +126,7 @@ def pack(spans: Sequence[Span]) -> list[Span]:
     return windows
 
 
-def _newest(unit: Unit, span: Span, workspace: Workspace) -> Newest:
+def _newest(workspace: Workspace, unit: Unit, span: Span) -> Newest:
     first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
     return -stop, -first, unit
 

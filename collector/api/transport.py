@@ -67,7 +67,6 @@ class AiohttpTransport:
         self._largest_body = largest_body
         self._deadlines = Deadlines()
         self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._proxies: dict[tuple[str, str | None], URL | None] = {}
 
     async def __aenter__(self) -> Self:
@@ -85,13 +84,10 @@ class AiohttpTransport:
 
     async def get(self, request: Request) -> Response:
         """Send it once; see `Transport`."""
-        url, seconds = request.url, request.timeout_seconds
-        session = self._session(request.headers)
+        url, session = request.url, self._session(request)
         try:
-            with self._deadlines.within(seconds):
-                response = await session.get(
-                    url, allow_redirects=False, timeout=self._timeout(seconds), proxy=self._proxy(url)
-                )
+            with self._deadlines.within(request.timeout_seconds):
+                response = await session.get(url, allow_redirects=False, proxy=self._proxy(url))
                 try:
                     body = await self._body(response)
                 except BaseException:
@@ -115,24 +111,23 @@ class AiohttpTransport:
             size += len(part)
         raise AskAgainError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
 
-    def _session(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-        """The session whose requests all bear these headers, which a workspace has made once."""
+    def _session(self, request: Request) -> aiohttp.ClientSession:
+        """The session whose requests all bear the same headers, which a workspace has made once, and its time limit."""
+        headers = request.headers
         kept = self._sessions.get(id(headers))
         if kept is None:
             session = aiohttp.ClientSession(
-                connector=self._connector, connector_owner=False, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
+                connector=self._connector,
+                connector_owner=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, request.timeout_seconds)),
             )
             # The client would send a request a second time where a kept connection turns out closed: a request that
             # the throttle has not seen and the run's account does not show. Here every one of them is paid for.
             session._retry_connection = False  # noqa: SLF001
             kept = self._sessions[id(headers)] = headers, session  # kept: its number is not given to another
         return kept[1]
-
-    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get(seconds)
-        if timeout is None:
-            timeout = self._timeouts[seconds] = aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, seconds))
-        return timeout
 
     def _proxy(self, url: URL) -> URL | None:
         """The environment's proxy for the URL's host, looked up once a host.

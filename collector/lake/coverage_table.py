@@ -20,7 +20,7 @@ from collector.lake.errors import Damaged
 from collector.lake.parquet import ParquetInput, stage_table
 from collector.lake.partition import LANDING, REPLACED
 from collector.lake.paths import Partition
-from collector.lake.runs import RUNS, without
+from collector.lake.runs import NONE, RUNS, without
 from collector.lake.schema import COVERAGE, SERIES
 from collector.lake.store import ABSENT, Replacement, Tag
 from collector.model import Scope, Unit
@@ -50,7 +50,7 @@ class Recorded:
     `runs`: a table as `lake/runs.py` has it. `files`: the data files' paths, and the versions it speaks of.
     """
 
-    runs: pa.Table = field(default_factory=RUNS.empty_table)
+    runs: pa.Table = field(default_factory=lambda: NONE)
     files: dict[str, Known] = field(default_factory=dict)
     tag: Tag = ABSENT
 

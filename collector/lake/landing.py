@@ -68,7 +68,7 @@ def land(ground: Ground, content: Journal) -> Landed:
 
 
 def grown(ground: Ground, recorded: Recorded, content: Journal) -> Recorded:
-    """The coverage with a journal's answers."""
+    """The coverage with a journal's answers; the very same runs where there are none."""
     origin = content.origin
     runs = with_answers(recorded.runs, content.answered(), origin.as_of, origin.as_of - ground.refresh_after)
     return replace(recorded, runs=runs)
@@ -87,9 +87,10 @@ def _stage(ground: Ground, content: Journal, log_path: str) -> tuple[Landed, lis
             data += [replacement] if replacement else []
             restated += [restatement_table.rows(partition, rows, ground.zone) for rows in changes.restated]
         written = {each.path: Known(each.staged.tag, origin.landing_id) for each in data}
-        recorded = grown(ground, replace(recorded, files={**recorded.files, **written}), content)
+        before = replace(recorded, files={**recorded.files, **written})
+        after = grown(ground, before, content)
         told = restatement_table.stage(store, workspace, restated, origin.as_of)
-        covered = coverage_table.stage(store, workspace, recorded, ground.zone) if content.answered().num_rows else []
+        covered = [] if after.runs is before.runs else coverage_table.stage(store, workspace, after, ground.zone)
         logged = Replacement(log_path, log_table.stage(store, content, ground.zone), ABSENT)
     except BaseException:
         store.sweep()

@@ -22,12 +22,9 @@ def stage(store: Store, content: Journal, zone: ZoneInfo) -> Staged:
     """Stage the log file of a journal."""
     answers = content.windows
     columns = {name: answers[name] for name in answers.column_names}
+    columns |= {name: answers[name].cast(pa.string()) for name in SERIES}
     columns["run_id"] = pa.repeat(content.origin.run_id, answers.num_rows)
     columns["window_start"] = instants.starts(answers["unit"], answers["first"], zone)
     columns["window_end"] = instants.starts(answers["unit"], answers["stop"], zone)
     columns["expected_points"] = pc.subtract(answers["stop"], answers["first"])
-    table = pa.table({name: columns[name] for name in LOG.names})
-    texts = {name: table[name].cast(pa.string()) for name in SERIES}
-    for name, column in texts.items():
-        table = table.set_column(table.column_names.index(name), name, column)
-    return stage_table(store, table.cast(LOG), (), {})
+    return stage_table(store, pa.table({name: columns[name] for name in LOG.names}).cast(LOG), (), {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.engines.engine import EARLIEST_MONTH, EARLIEST_RUN, INSTANT, listed
+from collector.query.engines.engine import INSTANT, listed, projected_dates
 from collector.query.engines.trino import Trino
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Athena(Trino):
             "storage.location.template": f"{self.location(ground, table)}{folders}",
         }
         for column in table.partitions[1:]:
-            first, unit = (EARLIEST_MONTH, "MONTHS") if column.name == "month" else (EARLIEST_RUN, "DAYS")
+            first, unit = projected_dates(column)
             found |= {
                 f"projection.{column.name}.type": "date",
                 f"projection.{column.name}.format": "yyyy-MM-dd",

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 INSTANT = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
-EARLIEST_MONTH = "2011-01-01"
+_EARLIEST_MONTH = "2011-01-01"
 """Where projected months begin: no session that Braze counted is older."""
-EARLIEST_RUN = "2026-01-01"
+_EARLIEST_RUN = "2026-01-01"
 """Where projected run dates begin: no run of the collector is older."""
 
 
@@ -90,6 +90,11 @@ class Engine:
     def column(self, column: Column) -> str:
         """A column's declaration, with its comment."""
         return f"{self.quoted(column.name)} {self.types[column.type]} COMMENT {self.literal(column.comment)}"
+
+
+def projected_dates(partition: Column) -> tuple[str, str]:
+    """Where a partition column of dates begins, and by what unit it goes on."""
+    return (_EARLIEST_MONTH, "MONTHS") if partition.name == "month" else (_EARLIEST_RUN, "DAYS")
 
 
 def listed(items: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.engines.engine import EARLIEST_MONTH, EARLIEST_RUN, INSTANT, Engine, listed
+from collector.query.engines.engine import INSTANT, Engine, listed, projected_dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ class Trino(Engine):
         if column.name == "workspace":
             names = ", ".join(self.literal(name) for name, _ in ground.zones)
             return f"partition_projection_type = 'ENUM', partition_projection_values = ARRAY[{names}]"
-        first, unit = (EARLIEST_MONTH, "MONTHS") if column.name == "month" else (EARLIEST_RUN, "DAYS")
+        first, unit = projected_dates(column)
         return (
             f"partition_projection_type = 'DATE', partition_projection_format = 'yyyy-MM-dd', "
             f"partition_projection_range = ARRAY['{first}', 'NOW'], partition_projection_interval = 1, "
