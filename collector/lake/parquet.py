@@ -142,7 +142,14 @@ class ParquetInput:
     def _file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
         with self._told():
             try:
-                return pq.ParquetFile(self._source, read_dictionary=list(dictionaries), page_checksum_verification=True)
+                # Nothing is read ahead: that is done on threads of Arrow's, and one that still holds the file when the
+                # process ends aborts it.
+                return pq.ParquetFile(
+                    self._source,
+                    read_dictionary=list(dictionaries),
+                    page_checksum_verification=True,
+                    pre_buffer=False,
+                )
             except KeyError as error:
                 raise self.damaged(f"it has no column {error.args[0].decode()}") from error
 

@@ -157,3 +157,24 @@ def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) ->
     if arguments[0] == "run":
         assert ended.returncode == 0, ended.stderr
         assert site.night.rows() == site.truth()
+
+
+ENDING = """
+import atexit, sys, collector.cli
+from collector.__main__ import main
+
+class Kept:
+    def __del__(self):
+        print("taken down")
+
+sys.kept = Kept()
+atexit.register(print, "handlers ran")
+collector.cli.cli = lambda prog_name: sys.exit(3)
+main()
+"""
+
+
+def test_the_interpreter_is_not_taken_down() -> None:
+    """A process ends with its code, what was printed and the handlers' work; a library's late thread finds it whole."""
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "handlers ran\n", "")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import threading
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -8,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.lake.catalog import SESSIONS, TABLES, Table
-from collector.lake.parquet import ROWS_IN_GROUP
+from collector.lake.parquet import ROWS_IN_GROUP, ParquetInput
+from collector.lake.store import ABSENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +84,21 @@ def test_nothing_but_whole_files_lies_under_a_table(lake: Path) -> None:
     for table in TABLES:
         for path in (lake / table.name).rglob("*"):
             assert path.is_dir() or (path.suffix == ".parquet" and pq.read_metadata(path).num_columns)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_collector_reads_on_its_own_thread(lake: Path, table: Table) -> None:
+    """No thread of Arrow's holds a file of ours: one that lets it go while the process ends aborts it."""
+    threads = set()
+
+    class Source(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            threads.add(threading.get_ident())
+            return super().read(size)
+
+    schema = pa.schema([(column.name, column.type) for column in table.columns])
+    for file in files(lake, table):
+        with ParquetInput(file.name, pa.PythonFile(Source(file.read_bytes()), mode="r"), ABSENT) as opened:
+            whole = opened.table(schema)
+            assert sum(map(len, opened.row_groups(schema))) == len(whole) > 0
+    assert threads == {threading.get_ident()}
