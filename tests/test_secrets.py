@@ -85,7 +85,7 @@ def test_a_key_appears_nowhere(tmp_path: Path, auth: str, log_format: str, denie
         said += night.program(*options, "plan", "--as-of", NOW.isoformat()) + night.program(*options, "validate")
     # Nobody listens any more: refused connections, whose errors would name the URL.
     said += night.program("-vv", "run", "--as-of", "2026-12-01T00:00:00Z", "--max-requests", "2")
-    assert ("401" in said) == denied
+    assert ("HTTP 401" in said) == denied
     everything = said + night.written()
     assert [guise for guise in GUISES if guise in everything] == []
 
