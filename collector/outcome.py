@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from collector.model import Span, Window
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """The API answered the window. `buckets` and `sessions` run in parallel; a bucket it did not report is absent."""
 
     window: Window
@@ -25,8 +23,7 @@ class Answered:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The window was asked for and got no answer. `error` is one line, redacted; `http_status` None without a reply."""
 
     window: Window
@@ -37,8 +34,7 @@ class Failed:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """The window was planned and never sent; `error` says why in one line.
 
     `whole`: where one outcome stands for all of a series' skipped windows, the span from the oldest to the newest.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 from yarl import URL
 
@@ -43,11 +43,12 @@ class RequestBuilder:
     def __init__(self, workspace: Workspace) -> None:
         key = workspace.api_key.reveal() if workspace.api_key is not None else ""
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
-        self._prefix = f"{workspace.endpoint.rstrip('/')}{PATH}?"
+        self._scheme, self._host, self._path, *_ = urlsplit(f"{workspace.endpoint.rstrip('/')}{PATH}")
+        self._key = ""
         if workspace.auth is Auth.HEADER:
             headers["Authorization"] = f"Bearer {key}"
         else:
-            self._prefix += f"api_key={_encoded(key)}&"
+            self._key = f"api_key={_encoded(key)}&"
         self._headers = MappingProxyType(headers)
         self._zone = workspace.timezone
         self._timeout = workspace.timeout_seconds
@@ -61,13 +62,14 @@ class RequestBuilder:
         """
         key, span = window.series.key, window.span
         length = span.stop - span.first
-        url = f"{self._prefix}length={length}&unit={key.unit}&ending_at={_ending(key.unit, span.stop, self._zone)}"
+        query = f"{self._key}length={length}&unit={key.unit}&ending_at={_ending(key.unit, span.stop, self._zone)}"
         if key.app_id is not None:
-            url += f"&app_id={_encoded(key.app_id)}"
+            query += f"&app_id={_encoded(key.app_id)}"
         if key.segment_id is not None:
-            url += f"&segment_id={_encoded(key.segment_id)}"
+            query += f"&segment_id={_encoded(key.segment_id)}"
         # Encoded already: left to itself, the client would normalise it again and send a `+` of an offset bare.
-        return Request(URL(url, encoded=True), self._headers, self._timeout)
+        url = URL(SplitResult(self._scheme, self._host, self._path, query, ""), encoded=True)
+        return Request(url, self._headers, self._timeout)
 
 
 def build(workspace: Workspace, window: Window) -> Request:

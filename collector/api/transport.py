@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -59,8 +58,8 @@ class Transport(Protocol):
 class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
-    TLS is verified against the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR; proxies are those of
-    the environment. Connections are not limited here: each lane bounds its own.
+    TLS is verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named when the
+    process began; proxies are those of the environment. Connections are not limited here: each lane bounds its own.
     """
 
     def __init__(self, largest_body: int = LARGEST_BODY) -> None:
@@ -71,7 +70,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Connections are made as they are needed."""
-        self._connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(), ttl_dns_cache=60)
+        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
         return self
 
     async def __aexit__(

@@ -138,7 +138,7 @@ class Recorder:
         kept = self.tally.skips.setdefault(outcome.window.series.key, outcome)
         if kept is not outcome:
             whole = _hull(kept.whole or kept.window.span, outcome.window.span)
-            self.tally.skips[outcome.window.series.key] = replace(kept, whole=whole)
+            self.tally.skips[outcome.window.series.key] = kept._replace(whole=whole)
 
 
 def _hull(one: Span, other: Span) -> Span:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -269,21 +271,40 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return key, cert
 
 
+ASK_ONCE = """
+import asyncio, sys
+from yarl import URL
+from collector.api.errors import AskAgainError
+from collector.api.request import Request
+from collector.api.transport import AiohttpTransport
+
+async def main():
+    async with AiohttpTransport() as transport:
+        return (await transport.get(Request(URL(sys.argv[1]), {}))).status
+
+try:
+    print(asyncio.run(main()))
+except AskAgainError as error:
+    print(error)
+"""
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made by openssl")
-def test_tls_is_verified_and_an_own_authority_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_is_verified_and_an_own_authority_is_trusted(tmp_path: Path) -> None:
     """A certificate of an unknown authority is refused by name; with SSL_CERT_FILE naming that one it is taken."""
     key, cert = certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(cert, key)
 
-    async def main() -> int:
-        async with serving(sound, tls) as endpoint, AiohttpTransport() as transport:
-            return (await transport.get(Request(URL(f"{endpoint}/"), {}))).status
+    async def main(environ: dict[str, str]) -> str:
+        async with serving(sound, tls) as endpoint:
+            asking = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", ASK_ONCE, endpoint), env={**os.environ, **environ}, stdout=subprocess.PIPE
+            )
+            return (await asking.communicate())[0].decode().strip()
 
-    with pytest.raises(AskAgainError, match="certificate of localhost is not trusted: self-signed certificate"):
-        asyncio.run(main())
-    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
-    assert asyncio.run(main()) == 200
+    assert "certificate of localhost is not trusted: self-signed certificate" in asyncio.run(main({}))
+    assert asyncio.run(main({"SSL_CERT_FILE": str(cert)})) == "200"
 
 
 def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
