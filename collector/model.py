@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_WINDOW = 100
 """Buckets in one request at most (reference page: `length` must be between 1 and 100 inclusive)."""
@@ -108,15 +109,9 @@ class Span:
         return Span(max(self.first, other.first), min(self.stop, other.stop))
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """1 to 100 consecutive buckets of one series: one request."""
 
     series: Series
     span: Span
     reason: Reason
-
-    def __post_init__(self) -> None:
-        """Refuse what the API would refuse."""
-        if not 1 <= len(self.span) <= MAX_WINDOW:
-            raise ValueError(f"a window holds 1 to {MAX_WINDOW} buckets, not {len(self.span)}: {self.span}")

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from collector.model import Span, Window
+from collector.model import MAX_WINDOW, Span, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +29,11 @@ class Group:
     span: Span
     series: list[Series] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Refuse what the API would refuse."""
+        if not 1 <= len(self.span) <= MAX_WINDOW:
+            raise ValueError(f"a window holds 1 to {MAX_WINDOW} buckets, not {len(self.span)}: {self.span}")
 
     def part(self, first: int, stop: int | None = None) -> Group:
         """Some of the series."""

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from collector.lake.store import Store
 
-_BUCKETS_AS_STEPS = {
+_AS_STEPS = {
     "use_dictionary": [*SERIES, "reason", "status", "error"],
-    "column_encoding": {"buckets.list.element": "DELTA_BINARY_PACKED"},
+    "column_encoding": dict.fromkeys(("buckets.list.element", "sessions.list.element"), "DELTA_BINARY_PACKED"),
 }
-"""Buckets grow by one: as differences they cost next to nothing on disk."""
+"""Points are written as differences, which takes half the time that packing them takes. None but us reads a journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Journal:
 
 def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:
     """Add one entry; it is safe once this returns. Returns its size in bytes."""
-    staged = stage_table(store, _table(outcomes), (), origin.notes(), _BUCKETS_AS_STEPS)
+    staged = stage_table(store, _table(outcomes), (), origin.notes(), _AS_STEPS)
     store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, ABSENT))
     return staged.size
 

@@ -34,11 +34,12 @@ def merge(existing: pa.Table, incoming: pa.Table, ids: Sequence[str]) -> Merged:
     """Merge answers into a partition.
 
     existing: the partition's rows with `bucket` (int32) in place of its date or hour; incoming: the same columns, with
-    revision 0, each key once. ids: those of app_id and segment_id that the table has, in order.
+    revision 0. Both are sorted by their keys, and hold each once. ids: those of app_id and segment_id that the table
+    has, in order.
     restated: the incoming rows that change a row, with its old_sessions, previous_collected_at and the new revision.
     """
     if not existing.num_rows:
-        return Merged(_sorted(incoming, ids), _restate(incoming.slice(0, 0), existing), incoming.num_rows, 0)
+        return Merged(incoming, _restate(incoming.slice(0, 0), existing), incoming.num_rows, 0)
     existing_keys, incoming_keys = _keys_of([existing, incoming], ids)
     rows_met = pc.index_in(incoming_keys, value_set=existing_keys)
     known = pc.is_valid(rows_met)
@@ -67,8 +68,6 @@ def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
 
 def _sorted(rows: pa.Table, ids: Sequence[str]) -> pa.Table:
     (keys,) = _keys_of([rows], ids)
-    if pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False:
-        return rows  # as first answers come
     return rows.take(pc.sort_indices(keys))
 
 
