@@ -50,8 +50,7 @@ class Reason(StrEnum):
     LOOKBACK = "lookback"
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
+class SeriesKey(NamedTuple):
     """What tells one series of a workspace from another: ids, never names, which may change."""
 
     scope: Scope
@@ -60,8 +59,7 @@ class SeriesKey:
     segment_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """One series of a workspace, under the names that the config gives its app and segment today."""
 
     workspace: str

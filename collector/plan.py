@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from collector.calendar import closed_stop, span_of_dates, start_of
 from collector.coverage import Coverage, Runs, answered_by, missing
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collector.windows import Newest
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """A series that the config names, and its first and last wanted dates, local and included (None: open)."""
 
     series: Series
@@ -167,13 +166,11 @@ def _union(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
 
 def _declare(workspace: Workspace, scope: Scope, unit: Unit, app: App | None, segment: Segment | None) -> Declared:
     key = SeriesKey(scope, unit, app.id if app else None, segment.id if segment else None)
-    members = [member for member in (app, segment) if member is not None]
-    return Declared(
-        Series(workspace.name, key, app.name if app else None, segment.name if segment else None),
-        # Its own date wins over the inherited one; where app and segment both have one, both must hold.
-        max((member.start for member in members if member.start), default=workspace.start),
-        min((member.end for member in members if member.end), default=workspace.end),
-    )
+    series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None)
+    # Its own date wins over the inherited one; where app and segment both have one, both must hold.
+    starts = [member.start for member in (app, segment) if member and member.start]
+    ends = [member.end for member in (app, segment) if member and member.end]
+    return Declared(series, max(starts) if starts else workspace.start, min(ends) if ends else workspace.end)
 
 
 def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, Segment | None]]:

@@ -65,9 +65,9 @@ class Decoder:
         data: list[Any] = answer["data"]
         errors = answer.get("errors")
         warning = written(errors) if errors else None
-        return self._as_usual(body, data, window, warning) or self._point_by_point(data, window, warning)
+        return self._as_usual(data, window, warning) or self._point_by_point(data, window, warning)
 
-    def _as_usual(self, body: bytes, data: list[Any], window: Window, warning: str | None) -> Points | None:
+    def _as_usual(self, data: list[Any], window: Window, warning: str | None) -> Points | None:
         """The points, where their times are to the letter those of the last whole answer to the same span."""
         usual = self._usual.get(window.series.key.unit)
         if usual is None or usual[0] != window.span:
@@ -75,11 +75,10 @@ class Decoder:
         try:
             if list(map(_TIME, data)) != usual[1]:
                 return None
-            counts = list(map(_SESSIONS, data))
-            sessions = array("q", counts)  # refuses what is no whole number, but for a truth value
-            if min(counts) < 0 or b"true" in body or b"false" in body:
+            sessions = list(map(_SESSIONS, data))
+            if set(map(type, sessions)) != {int} or min(sessions) < 0:
                 return None
-            return Points(usual[2], sessions, warning)
+            return Points(usual[2], array("q", sessions), warning)
         except (KeyError, TypeError, OverflowError):
             return None
 
