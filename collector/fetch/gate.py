@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 30.0
 """A long pause is slept in slices: a machine that was suspended meanwhile, or its clock set, is seen in time."""
 
+_LATE_SECONDS = 0.004
+"""A worker that was let through and comes this late asks the throttle anew: its second may be full by now."""
+
 
 class Gate:
     """The gate of one lane. `dispatch` must run beside the workers."""
@@ -36,7 +39,7 @@ class Gate:
         self._pacer = pacer
         self._clock = clock
         self._progress = progress
-        self._queue: deque[asyncio.Future[int]] = deque()
+        self._queue: deque[asyncio.Future[tuple[int, float]]] = deque()
         self._queued = asyncio.Event()
         self._passing = False
         self._news = asyncio.Event()
@@ -83,15 +86,18 @@ class Gate:
             self._queued.clear()
 
     async def _wait_in_queue(self) -> int:
-        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        passed: asyncio.Future[tuple[int, float]] = asyncio.get_running_loop().create_future()
+        self._queue.append(passed)
         self._queued.set()
         try:
-            return await turn
+            turn, since = await passed
+            if self._clock.monotonic() - since > _LATE_SECONDS:
+                await self._pacer.acquire()
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.turned_back(turn.result())
+            if passed.done() and not passed.cancelled():
+                self.turned_back(passed.result()[0])
             raise
+        return turn
 
     def _let_through(self) -> None:
         """The first who still waits, unless the pool has closed meanwhile."""
@@ -100,7 +106,7 @@ class Gate:
             self._queue.popleft()
         if self._queue and self._pool.may_send(now):
             self._changes += 1
-            self._queue.popleft().set_result(self._pool.sent(now))
+            self._queue.popleft().set_result((self._pool.sent(now), self._clock.monotonic()))
 
     async def _open(self) -> None:
         """Wait until the pool has room."""

@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.001
 
 
 class Pacer(Protocol):
-    """Lets requests through at a bounded pace. One waits at a time: the lane sees to that."""
+    """Lets requests through at a bounded pace. Seldom does more than one wait: the lane sees to that."""
 
     async def acquire(self) -> None:
         """Wait until one more may be sent; at once, without a task switch, where there is room."""
