@@ -1,22 +1,28 @@
 """A permitted rate: how much of it is used, whether any second at the server holds more, and what that costs.
 
-The stand-in answers after 5 to 300 ms, and counts the busiest second of arrivals, wherever it begins.
+The stand-in answers after 5 to 300 ms, and counts the busiest second of arrivals, wherever it begins. Beside each run a
+bare aiohttp loop asks it for the same at the same pace: a core that naps between requests is slower, and how much so
+differs from machine to machine and from hour to hour.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import collecting, machine
+from scripts.bench import collecting, environments, machine
 from scripts.bench.figures import Figure, keep, table
+from scripts.bench.processes import measure
 from scripts.bench.servers import stand_in, stats
-from scripts.bench.workload import AS_OF, POINTS, SEGMENTS, config
+from scripts.bench.workload import AS_OF, ENVIRONMENT, POINTS, SEGMENTS, config
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from scripts.bench.processes import Cost
 
 _LATENCY = "5-300"
 _CONCURRENCY = 200
@@ -28,7 +34,10 @@ def main(arguments: argparse.Namespace) -> None:
     began = machine.load()
     figures = [_measured(rate, arguments.seconds) for _ in range(arguments.rounds) for rate in arguments.rates]
     keep("pacing", {"latency_ms": _LATENCY, "load_at_the_start": began, "figures": figures})
-    head = ["permitted a second", "used, per cent", "most in a second, sent", "… arrived", "per cent of a core"]
+    head = [
+        *("permitted a second", "used, per cent", "most in a second, sent", "… arrived", "per cent of a core"),
+        *("… of the bare loop", "over the bare loop's"),
+    ]
     print(table(head, [_row(rate, [one for one in figures if one["rate"] == rate]) for rate in arguments.rates]))
 
 
@@ -41,6 +50,7 @@ def _measured(rate: int, seconds: int) -> dict[str, Any]:
     with stand_in(_config(folder, "http://127.0.0.1:9", rate, apps), options) as url:
         cost, told = collecting.run(_config(folder, url, rate, apps))
         asked = stats(url)
+        bare = _bare(folder, url, apps * SEGMENTS, rate)
     collecting.expect("requests answered", told["windows_ok"], apps * SEGMENTS)
     sent = collecting.counted(["scripts.bench.sent", str(folder / "lake")])
     return {
@@ -50,8 +60,16 @@ def _measured(rate: int, seconds: int) -> dict[str, Any]:
         "busiest_sent": sent["busiest"],
         "busiest_arrived": asked["busiest_second"],
         "share_of_core": cost.cpu_seconds / cost.seconds,
+        "share_of_core_bare": bare.cpu_seconds / bare.seconds,
         "most_in_flight": asked["most_in_flight"],
     }
+
+
+def _bare(folder: Path, url: str, requests: int, rate: int) -> Cost:
+    program = [str(environments.own()), str(environments.PEERS / "bare.py")]
+    cost = measure([*program, url, str(requests), str(folder), str(rate)], folder, ENVIRONMENT)
+    collecting.expect("rows of the bare loop", json.loads(Path(cost.output).read_text())["rows"], requests * POINTS)
+    return cost
 
 
 def _config(folder: Path, url: str, rate: int, apps: int) -> Path:
@@ -67,4 +85,6 @@ def _row(rate: int, figures: Sequence[dict[str, Any]]) -> list[str]:
         str(max(one["busiest_sent"] for one in figures)),
         str(max(one["busiest_arrived"] for one in figures)),
         Figure(tuple(100 * one["share_of_core"] for one in figures)).text(1),
+        Figure(tuple(100 * one["share_of_core_bare"] for one in figures)).text(1),
+        Figure(tuple(one["share_of_core"] / one["share_of_core_bare"] for one in figures)).text(2),
     ]
