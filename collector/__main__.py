@@ -28,7 +28,10 @@ def main() -> NoReturn:
 
         cli(prog_name="collector")
     except SystemExit as end:
-        code = int(end.code or 0)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:  # a bug: its trace, and then the same end
+        code = 1
+        sys.excepthook(*sys.exc_info())
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -42,11 +45,12 @@ def _end(code: int) -> NoReturn:
     Nothing here needs it dismantled, and it takes 50 ms.
     """
     atexit._run_exitfuncs()  # noqa: SLF001  # how multiprocessing ends its processes, too
-    try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
-    except OSError:  # nobody reads it, or it does not fit: what the interpreter says of that
-        code = code or 120
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream and not stream.closed:
+                stream.flush()
+        except OSError:  # nobody reads it, or it does not fit: what the interpreter says of that
+            code = code or 120
     os._exit(code)
 
 

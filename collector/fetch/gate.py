@@ -86,18 +86,28 @@ class Gate:
             self._queued.clear()
 
     async def _wait_in_queue(self) -> int:
+        while True:
+            turn, since = await self._let_in()
+            if self._clock.monotonic() - since <= _LATE_SECONDS:
+                return turn
+            # It may have to wait again: the pool can close meanwhile, or begin anew.
+            self.turned_back(turn)
+            await self._pacer.acquire_anew(since)
+            if self._pool.may_send(now := self._clock.now()):
+                self._changes += 1
+                return self._pool.sent(now)
+
+    async def _let_in(self) -> tuple[int, float]:
+        """What the dispatcher gives the first in the queue: the pool's number, and since when it may send."""
         passed: asyncio.Future[tuple[int, float]] = asyncio.get_running_loop().create_future()
         self._queue.append(passed)
         self._queued.set()
         try:
-            turn, since = await passed
-            if self._clock.monotonic() - since > _LATE_SECONDS:
-                await self._pacer.acquire()
+            return await passed
         except asyncio.CancelledError:
             if passed.done() and not passed.cancelled():
                 self.turned_back(passed.result()[0])
             raise
-        return turn
 
     def _let_through(self) -> None:
         """The first who still waits, unless the pool has closed meanwhile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import bisect_right
 from typing import Protocol
 
 from asyncio_throttle.throttler import Throttler
@@ -23,6 +24,10 @@ class Pacer(Protocol):
 
     async def acquire(self) -> None:
         """Wait until one more may be sent; at once, without a task switch, where there is room."""
+        ...
+
+    async def acquire_anew(self, since: float) -> None:
+        """The same for one that was let through at `since` (monotonic seconds), and was not sent."""
         ...
 
 
@@ -50,6 +55,14 @@ class ThrottlePacer:
         if self._due > now + _TICK_SECONDS:
             await asyncio.sleep(self._due - now)
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it says it is typed, and is not
+
+    async def acquire_anew(self, since: float) -> None:
+        """Take a place in the second that it goes in, for the one that it was given and did not use."""
+        taken = self._throttler._task_logs  # noqa: SLF001  # the throttle takes none back by itself
+        place = bisect_right(taken, since) - 1
+        if place >= 0:
+            del taken[place]
+        await self._throttler.acquire()  # type: ignore[no-untyped-call]  # as above
 
 
 def _limit_and_period(per_second: float) -> tuple[int, float]:

@@ -4,12 +4,13 @@ import asyncio
 import random
 from bisect import bisect_left
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
 from asyncio_throttle import throttler
 
-from collector.api.headers import SILENT
+from collector.api.headers import SILENT, ReplyHeaders
 from collector.fetch import pacing
 from collector.fetch.gate import Gate
 from collector.fetch.pacing import ThrottlePacer
@@ -17,24 +18,31 @@ from collector.fetch.pool import Pool
 from collector.fetch.progress import LaneProgress
 from tests.fetch.virtual import VirtualClock, VirtualLoop, run
 
-RATE = 500
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS = 20.0
 
 
 class Interrupted(ThrottlePacer):
-    """A pacer after which the event loop is held up now and then, before whoever was let through can send."""
+    """A pacer after which the event loop is held up for a share of the requests, before they can be sent."""
+
+    def __init__(self, rate: float, share: float, seconds: float) -> None:
+        super().__init__(rate)
+        self._share, self._seconds = share, seconds
 
     async def acquire(self) -> None:
         await super().acquire()
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
-        if random.random() < 0.01:  # noqa: S311
-            loop.call_soon(loop.hold_up, random.uniform(0, 0.05))  # noqa: S311
+        if random.random() < self._share:  # noqa: S311
+            loop.call_soon(loop.hold_up, random.uniform(0.006, self._seconds))  # noqa: S311
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_who_was_let_through_and_comes_late_breaks_no_second(seed: int) -> None:
-    """What is held up between the gate and the wire is not sent on top of a second that is full; hardly any is lost."""
-    random.seed(seed)
+def sent_through(
+    pacer: ThrottlePacer, pool: Pool, headers: Callable[[int], ReplyHeaders] = lambda _: SILENT
+) -> list[float]:
+    """When requests go out for a while from 1000.0 on, 0.05 s each; the answer to each is refused if it says wait."""
     sent: list[float] = []
 
     async def main() -> None:
@@ -43,20 +51,44 @@ def test_who_was_let_through_and_comes_late_breaks_no_second(seed: int) -> None:
         loop.hold_up(1000.0)
         watch = SimpleNamespace(monotonic=loop.time)
         with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
-            gate = Gate(Pool(10**9, 0, random.random), Interrupted(RATE), clock, LaneProgress("acme"))
+            gate = Gate(pool, pacer, clock, LaneProgress("acme"))
             dispatching = asyncio.create_task(gate.dispatch())
 
             async def work() -> None:
-                while clock.monotonic() < 1010:
+                while clock.monotonic() < 1000 + SECONDS:
                     turn = await gate.enter()
                     sent.append(clock.monotonic())
-                    await asyncio.sleep(0.1)
-                    gate.left(turn, SILENT)
+                    told = headers(len(sent))
+                    await asyncio.sleep(0.05)
+                    gate.left(turn, told, refused=told.retry_after is not None)
 
-            await asyncio.gather(*(work() for _ in range(200)))
-            dispatching.cancel()
-            await asyncio.wait([dispatching])
+            working = [asyncio.create_task(work()) for _ in range(200)]
+            await asyncio.sleep(SECONDS)
+            for task in [*working, dispatching]:
+                task.cancel()
+            await asyncio.wait([*working, dispatching])
 
     run(main)
-    assert max(bisect_left(sent, since + 1.0) - place for place, since in enumerate(sent)) <= RATE
-    assert len(sent) > 0.9 * 10 * RATE
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("rate", "share", "seconds"), [(500, 0.01, 0.05), (100, 0.3, 0.02), (10, 1, 0.02), (1, 1, 0.01)]
+)
+def test_who_was_let_through_and_comes_late_breaks_no_second(rate: int, share: float, seconds: float) -> None:
+    """What is held up between the gate and the wire is not sent on top of a second that is full; hardly any is lost."""
+    random.seed(rate)
+    sent = sent_through(Interrupted(rate, share, seconds), Pool(10**9, 0, random.random))
+    assert max(bisect_left(sent, since + 1.0) - place for place, since in enumerate(sent)) <= rate
+    assert len(sent) >= 0.9 * SECONDS * rate
+
+
+def test_who_comes_late_to_a_pool_that_has_closed_waits_for_it() -> None:
+    """A 429 that says so stops those as well who had been let through and were late."""
+    random.seed(1)
+    pool = Pool(10**9, 0, random.random)
+    sent = sent_through(
+        Interrupted(9, 1, 0.02), pool, lambda number: ReplyHeaders(retry_after=60.0 if number == 50 else None)
+    )
+    assert len(sent) == 50
+    assert pool.closed_until is not None

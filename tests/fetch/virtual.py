@@ -81,6 +81,9 @@ class FreePacer:
     async def acquire(self) -> None:
         self.count += 1
 
+    async def acquire_anew(self, since: float) -> None:
+        pass
+
 
 class EvenPacer:
     """One request each `1 / per_second` seconds of virtual time."""
@@ -95,6 +98,9 @@ class EvenPacer:
         wait, self._next = self._next - now, self._next + self._gap
         if wait > 0:
             await asyncio.sleep(wait)
+
+    async def acquire_anew(self, since: float) -> None:
+        pass
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
