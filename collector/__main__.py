@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ def main() -> NoReturn:
 
     Once it has come to its end a signal changes nothing: the exit code would be lost to it.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started it; a file of the lake's must not get its number
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     # Arrow's own allocator gives freed memory back at once, and each next column is paid for in page faults: a third of

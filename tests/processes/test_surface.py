@@ -159,6 +159,13 @@ def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) ->
         assert site.night.rows() == site.truth()
 
 
+def test_closed_streams_are_nobodys_business(site: Site) -> None:
+    """`collector plan >&- 2>&-`: whoever started it without streams gets its exit code all the same."""
+    line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan >&- 2>&-'
+    ended = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
+    assert ended.returncode == 0
+
+
 ENDING = """
 import atexit, sys, collector.cli
 from collector.__main__ import main
