@@ -20,7 +20,7 @@ def main() -> NoReturn:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started it; a file of the lake's must not get its number
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     # Arrow's own allocator gives freed memory back at once, and each next column is paid for in page faults: a third of
