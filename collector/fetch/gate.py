@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS = 30.0
 """A long pause is slept in slices: a machine that was suspended meanwhile, or its clock set, is seen in time."""
 
-_LATE_SECONDS = 0.0055
+_LATE_SECONDS = 0.002
 """A worker that was let through and comes this late asks the throttle anew: its second may be full by now."""
 
 
