@@ -34,11 +34,12 @@ class Contender:
     run: Callable[[str, int], Measured]
 
 
-def bare() -> Contender:
-    """The limit."""
+def bare(rate: int | None = None) -> Contender:
+    """The limit, or the same loop at a pace of so many requests a second."""
+    pace = [] if rate is None else [str(rate)]
 
     def run(url: str, requests: int) -> Measured:
-        cost = _program(environments.own(), "bare", url, requests)
+        cost = _program(environments.own(), "bare", url, requests, *pace)
         told = json.loads(Path(cost.output).read_text())
         collecting.expect("rows of the bare loop", told["rows"], requests * POINTS)
         return Measured(cost, told["seconds"])
@@ -86,10 +87,10 @@ def _peer(python: Path, program: str, name: str, does: str, pattern: str) -> Con
     return Contender(name, does, run)
 
 
-def _program(python: Path, program: str, url: str, requests: int) -> Cost:
+def _program(python: Path, program: str, url: str, requests: int, *more: str) -> Cost:
     folder = _folder(program)
     file = environments.PEERS / f"{program}.py"
-    return measure([str(python), str(file), url, str(requests), str(folder)], folder, ENVIRONMENT)
+    return measure([str(python), str(file), url, str(requests), str(folder), *more], folder, ENVIRONMENT)
 
 
 def _records(file: Path) -> int:

@@ -7,22 +7,18 @@ differs from machine to machine and from hour to hour.
 
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import collecting, environments, machine
+from scripts.bench import collecting, contenders, machine
 from scripts.bench.figures import Figure, keep, table
-from scripts.bench.processes import measure
 from scripts.bench.servers import stand_in, stats
-from scripts.bench.workload import AS_OF, ENVIRONMENT, POINTS, SEGMENTS, config
+from scripts.bench.workload import AS_OF, POINTS, SEGMENTS, config
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-    from scripts.bench.processes import Cost
+    from pathlib import Path
 
 _LATENCY = "5-300"
 _CONCURRENCY = 200
@@ -50,7 +46,7 @@ def _measured(rate: int, seconds: int) -> dict[str, Any]:
     with stand_in(_config(folder, "http://127.0.0.1:9", rate, apps), options) as url:
         cost, told = collecting.run(_config(folder, url, rate, apps))
         asked = stats(url)
-        bare = _bare(folder, url, apps * SEGMENTS, rate)
+        bare = contenders.bare(rate).run(url, apps * SEGMENTS).cost
     collecting.expect("requests answered", told["windows_ok"], apps * SEGMENTS)
     sent = collecting.counted(["scripts.bench.sent", str(folder / "lake")])
     return {
@@ -63,13 +59,6 @@ def _measured(rate: int, seconds: int) -> dict[str, Any]:
         "share_of_core_bare": bare.cpu_seconds / bare.seconds,
         "most_in_flight": asked["most_in_flight"],
     }
-
-
-def _bare(folder: Path, url: str, requests: int, rate: int) -> Cost:
-    program = [str(environments.own()), str(environments.PEERS / "bare.py")]
-    cost = measure([*program, url, str(requests), str(folder), str(rate)], folder, ENVIRONMENT)
-    collecting.expect("rows of the bare loop", json.loads(Path(cost.output).read_text())["rows"], requests * POINTS)
-    return cost
 
 
 def _config(folder: Path, url: str, rate: int, apps: int) -> Path:

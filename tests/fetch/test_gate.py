@@ -3,20 +3,16 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_left
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
-from asyncio_throttle import throttler
 
 from collector.api.headers import SILENT, ReplyHeaders
-from collector.fetch import pacing
 from collector.fetch.gate import Gate
 from collector.fetch.pacing import ThrottlePacer
 from collector.fetch.pool import Pool
 from collector.fetch.progress import LaneProgress
-from tests.fetch.virtual import VirtualClock, VirtualLoop, run
+from tests.fetch.virtual import VirtualClock, VirtualLoop, run, throttled_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +45,7 @@ def sent_through(
         loop, clock = asyncio.get_running_loop(), VirtualClock()
         assert isinstance(loop, VirtualLoop)
         loop.hold_up(1000.0)
-        watch = SimpleNamespace(monotonic=loop.time)
-        with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
+        with throttled_by(loop):
             gate = Gate(pool, pacer, clock, LaneProgress("acme"))
             dispatching = asyncio.create_task(gate.dispatch())
 

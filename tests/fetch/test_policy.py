@@ -5,22 +5,18 @@ import math
 import random
 from bisect import bisect_left
 from collections import Counter
-from types import SimpleNamespace
-from unittest.mock import patch
 
 import pytest
-from asyncio_throttle import throttler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.api.errors import AskAgainError, GiveUpSeriesError
 from collector.api.headers import ReplyHeaders
 from collector.config.settings import Retry
-from collector.fetch import pacing
 from collector.fetch.breaker import EXHAUSTED_IN_A_ROW, REFUSED_AT_FIRST, SILENT_IN_A_ROW, SILENT_SECONDS, Breaker
 from collector.fetch.pacing import ThrottlePacer
 from collector.fetch.retry import longest_wait, retrying
-from tests.fetch.virtual import VirtualLoop, run
+from tests.fetch.virtual import VirtualLoop, run, throttled_by
 
 
 def waits_of(retry: Retry, errors: list[Exception], seed: int = 1) -> list[float]:
@@ -81,8 +77,7 @@ def _let_through(per_second: float, stalls: dict[int, float], seconds: float, be
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         loop.hold_up(began)
-        watch = SimpleNamespace(monotonic=loop.time)
-        with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
+        with throttled_by(loop):
             pacer = ThrottlePacer(per_second)
             while loop.time() < began + seconds:
                 loop.hold_up(stalls.get(len(passed), 0))

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import orjson
+from asyncio_throttle import throttler
 
 from collector.api.client import Api
 from collector.api.request import Request
 from collector.api.transport import FakeTransport, Response
 from collector.config.settings import RateLimit, Retry, Secret, Workspace
+from collector.fetch import pacing
 from collector.fetch.lane import Lane
 from collector.fetch.stop import Stop
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
@@ -54,6 +59,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def hold_up(self, seconds: float) -> None:
         """Let time pass that nobody had waited for."""
         self._virtual.passed += seconds
+
+
+@contextmanager
+def throttled_by(loop: VirtualLoop) -> Iterator[None]:
+    """Pacer and throttle, which ask the machine for the time, go by the loop's."""
+    watch = SimpleNamespace(monotonic=loop.time)
+    with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
+        yield
 
 
 class VirtualClock:
