@@ -28,7 +28,7 @@ def main() -> NoReturn:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = 0
     try:
-        from collector.cli import cli
+        from collector.cli.main import cli
 
         cli(prog_name="collector")
     except SystemExit as end:

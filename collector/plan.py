@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from collector.calendar import closed_stop, span_of_dates, start_of
-from collector.coverage import Coverage, Runs, answered_by, missing
-from collector.model import MAX_WINDOW, Reason, Scope, Series, SeriesKey, Span, Unit
-from collector.windows import Group, Windows
+from collector.buckets import end_of_closed, span_of_dates, start_of
+from collector.coverage import Coverage, CoveredSpans, missing_spans, pack, stale_spans
+from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
+from collector.windows import SpanGroup, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
     from collector.config.settings import App, Segment, Workspace
-    from collector.windows import Newest
+    from collector.windows import RecencyKey
 
 
-class Declared(NamedTuple):
+class ConfiguredSeries(NamedTuple):
     """A series that the config names, and its first and last wanted dates, local and included (None: open)."""
 
     series: Series
@@ -32,7 +32,7 @@ class Declared(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class Selection:
     """What the command line leaves of a plan: apps by name (none given: all), and a span to read again."""
 
     apps: frozenset[str] = frozenset()
@@ -45,16 +45,16 @@ class Narrowing:
         return self.first is not None or self.last is not None
 
 
-EVERYTHING = Narrowing()
+ALL = Selection()
 
 
-def declared_series(workspace: Workspace) -> Iterator[Declared]:
+def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
     """Every series that the config names, in the order of scope, app_id, segment_id, unit.
 
     So they are asked for in the order of the lake's rows, and a landing reads each entry of its journal about once.
     """
     return (
-        _declare(workspace, scope, unit, app, segment)
+        _configure(workspace, scope, unit, app, segment)
         for scope in Scope
         if scope in workspace.scopes
         for app, segment in _members(workspace, scope)
@@ -63,11 +63,11 @@ def declared_series(workspace: Workspace) -> Iterator[Declared]:
     )
 
 
-def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) -> Span:
+def wanted_span(declared: ConfiguredSeries, workspace: Workspace, runs: CoveredSpans, now: datetime) -> Span:
     """The closed buckets that the config wants of a series (CONTRACT: wanted)."""
     unit, zone = declared.series.unit, workspace.timezone
     dates = span_of_dates(unit, declared.start, declared.end, zone)
-    closed = closed_stop(unit, now, workspace.settle, zone)
+    closed = end_of_closed(unit, now, workspace.settle, zone)
     first = dates.first
     if declared.start is None:
         first = closed - workspace.lookback[unit]
@@ -76,12 +76,12 @@ def wanted(declared: Declared, workspace: Workspace, runs: Runs, now: datetime) 
     return Span(first, min(dates.stop, closed))
 
 
-def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Narrowing = EVERYTHING) -> Windows:
+def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Selection = ALL) -> Windows:
     """The windows to ask for, newest first."""
     newest = cache(partial(_newest, workspace))
-    groups: dict[tuple[Unit, Span], Group] = {}
-    asked: dict[object, list[tuple[Group, Reason]]] = {}
-    for declared in declared_series(workspace):
+    groups: dict[tuple[Unit, Span], SpanGroup] = {}
+    asked: dict[object, list[tuple[SpanGroup, Reason]]] = {}
+    for declared in configured_series(workspace):
         series = declared.series
         if narrowing.apps and series.app not in narrowing.apps:
             continue
@@ -89,7 +89,7 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Nar
         alike = (series.unit, declared.start, declared.end, runs)  # such series are asked for the same spans
         if alike not in asked:
             asked[alike] = [
-                (groups.setdefault((series.unit, span), Group(newest(series.unit, span), span)), reason)
+                (groups.setdefault((series.unit, span), SpanGroup(newest(series.unit, span), span)), reason)
                 for span, reason in _spans(declared, workspace, runs, now, narrowing)
             ]
         for group, reason in asked[alike]:
@@ -106,32 +106,13 @@ def estimated_seconds(workspace: Workspace, requests: int) -> float:
     return full_hours * 3600 + (requests - full_hours * an_hour) / limit.per_second
 
 
-def pack(spans: Sequence[Span]) -> list[Span]:
-    """The fewest windows of at most 100 buckets that hold all buckets of the spans; newest first.
-
-    `spans` are sorted and disjoint. Small holes share a window with what lies between them: an answer costs the same
-    with 2 buckets as with 100.
-    """
-    windows: list[Span] = []
-    for span in reversed(spans):
-        stop = span.stop
-        if windows and stop > windows[-1].stop - MAX_WINDOW:
-            stop = max(span.first, windows[-1].stop - MAX_WINDOW)
-            windows[-1] = Span(stop, windows[-1].stop)
-        while stop > span.first:
-            first = max(span.first, stop - MAX_WINDOW)
-            windows.append(Span(first, stop))
-            stop = first
-    return windows
-
-
-def _newest(workspace: Workspace, unit: Unit, span: Span) -> Newest:
+def _newest(workspace: Workspace, unit: Unit, span: Span) -> RecencyKey:
     first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
     return -stop, -first, unit
 
 
 def _spans(
-    declared: Declared, workspace: Workspace, runs: Runs, now: datetime, narrowing: Narrowing
+    declared: ConfiguredSeries, workspace: Workspace, runs: CoveredSpans, now: datetime, narrowing: Selection
 ) -> Iterator[tuple[Span, Reason]]:
     """The windows of a series: their spans, and why each is asked for."""
     unit, zone = declared.series.unit, workspace.timezone
@@ -139,21 +120,21 @@ def _spans(
         span = span_of_dates(unit, narrowing.first, narrowing.last, zone) & span_of_dates(
             unit, declared.start, declared.end, zone
         )
-        closed = closed_stop(unit, now, workspace.settle, zone)
+        closed = end_of_closed(unit, now, workspace.settle, zone)
         forced = span & Span(span.first, closed)
         return ((part, Reason.FORCED) for part in pack([forced] if forced else []))
-    span = wanted(declared, workspace, runs, now)
-    holes = missing(span, runs)
-    stale = answered_by(_lookback(workspace, unit, now) & span, runs, now - workspace.refresh_after)
+    span = wanted_span(declared, workspace, runs, now)
+    holes = missing_spans(span, runs)
+    stale = stale_spans(_lookback(workspace, unit, now) & span, runs, now - workspace.refresh_after)
     return ((part, _reason(part, holes, runs)) for part in pack(_union(holes, stale)))
 
 
 def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:
-    closed = closed_stop(unit, now, workspace.settle, workspace.timezone)
+    closed = end_of_closed(unit, now, workspace.settle, workspace.timezone)
     return Span(closed - workspace.lookback[unit], closed)
 
 
-def _reason(window: Span, holes: Sequence[Span], runs: Runs) -> Reason:
+def _reason(window: Span, holes: Sequence[Span], runs: CoveredSpans) -> Reason:
     asked = [hole & window for hole in holes if hole & window]
     if not asked:
         return Reason.LOOKBACK
@@ -164,13 +145,15 @@ def _union(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
     return sorted([*one, *other])
 
 
-def _declare(workspace: Workspace, scope: Scope, unit: Unit, app: App | None, segment: Segment | None) -> Declared:
+def _configure(
+    workspace: Workspace, scope: Scope, unit: Unit, app: App | None, segment: Segment | None
+) -> ConfiguredSeries:
     key = SeriesKey(scope, unit, app.id if app else None, segment.id if segment else None)
     series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None)
     # Its own date wins over the inherited one; where app and segment both have one, both must hold.
     starts = [member.start for member in (app, segment) if member and member.start]
     ends = [member.end for member in (app, segment) if member and member.end]
-    return Declared(series, max(starts) if starts else workspace.start, min(ends) if ends else workspace.end)
+    return ConfiguredSeries(series, max(starts) if starts else workspace.start, min(ends) if ends else workspace.end)
 
 
 def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, Segment | None]]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from collector.lake import memory
-from collector.lake.errors import LakeError, LakeRefused
+from collector.lake import metadata
+from collector.lake.store import LakeError, LakeRefused
 from collector.summary import Summary
-from collector.turn import Turn
-from collector.windows import bound
+from collector.windows import limit_requests
+from collector.workspace_run import WorkspaceRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,38 +24,37 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Config
-    from collector.fetch.progress import LaneProgress
-    from collector.order import Order
-    from collector.world import World
+    from collector.environment import Environment, RunOptions
+    from collector.fetch.fetcher import FetchProgress
 
-    Watch = Callable[[Sequence[LaneProgress], Clock], AbstractAsyncContextManager[None]]
+    Watch = Callable[[Sequence[FetchProgress], Clock], AbstractAsyncContextManager[None]]
 
 
-async def run(config: Config, order: Order, world: World, watch: Watch) -> Summary:
+async def run(config: Config, options: RunOptions, env: Environment, watch: Watch) -> Summary:
     """Make the lake converge to the config; the summary tells the rest. Raises LakeRefused, nothing fetched then."""
-    began = world.clock.monotonic()
-    refuse_what_must_not_mix(config, world)
-    turns = [Turn(workspace, order, world) for workspace in config.workspaces]
+    began = env.clock.monotonic()
+    refuse_what_must_not_mix(config, env)
+    turns = [WorkspaceRun(workspace, options, env) for workspace in config.workspaces]
     async with asyncio.TaskGroup() as keepers:
         try:
             for turn in turns:
                 await turn.begin(keepers)
-            plans = bound([turn.windows() for turn in turns], order.max_requests)
-            async with watch([turn.lane.progress for turn in turns], world.clock), asyncio.TaskGroup() as lanes:
+            plans = limit_requests([turn.windows() for turn in turns], options.max_requests)
+            async with watch([turn.lane.progress for turn in turns], env.clock), asyncio.TaskGroup() as lanes:
                 for turn, (windows, beyond) in zip(turns, plans, strict=True):
                     lanes.create_task(turn.collect(windows, beyond))
         finally:
             for turn in turns:
                 await turn.end()
-    seconds = world.clock.monotonic() - began
-    return Summary(order.run_id, order.as_of, seconds, tuple(turn.summary() for turn in turns), world.stop.exit_code)
+    seconds = env.clock.monotonic() - began
+    return Summary(options.run_id, options.as_of, seconds, tuple(turn.summary() for turn in turns), env.stop.exit_code)
 
 
-def refuse_what_must_not_mix(config: Config, world: World) -> None:
+def refuse_what_must_not_mix(config: Config, env: Environment) -> None:
     """Raise LakeRefused where a workspace's rows would mean something else than those in the lake."""
     for workspace in config.workspaces:
         try:
-            memory.check(world.store(workspace.name), workspace.name, workspace.timezone.key)
+            metadata.check_metadata(env.store(workspace.name), workspace.name, workspace.timezone.key)
         except LakeRefused:
             raise
         except LakeError:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from collector.calendar import label
-from collector.lake.errors import LakeBusy
-from collector.lake.landing import Landed
-from collector.lake.recorder import Tally
+from collector.buckets import format_bucket
+from collector.lake.landing import LandingCounts
+from collector.lake.recorder import OutcomeCounts
+from collector.lake.store import LakeBusy
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from collector.lake.errors import LakeError
-    from collector.outcome import Failed
+    from collector.lake.store import LakeError
+    from collector.model import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class WorkspaceSummary:
 
     name: str
     planned: int = 0
-    tally: Tally = field(default_factory=Tally)
+    counts: OutcomeCounts = field(default_factory=OutcomeCounts)
     problem: LakeError | None = None
 
 
@@ -52,32 +52,32 @@ class Summary:
     @property
     def windows_ok(self) -> int:
         """Windows answered."""
-        return sum(workspace.tally.ok for workspace in self.workspaces)
+        return sum(workspace.counts.ok for workspace in self.workspaces)
 
     @property
     def windows_failed(self) -> int:
         """Windows sent and not answered."""
-        return sum(workspace.tally.failed for workspace in self.workspaces)
+        return sum(workspace.counts.failed for workspace in self.workspaces)
 
     @property
     def windows_skipped(self) -> int:
         """Windows planned and not sent."""
-        return sum(workspace.tally.skipped for workspace in self.workspaces)
+        return sum(workspace.counts.skipped for workspace in self.workspaces)
 
     @property
     def attempts(self) -> int:
         """HTTP requests made."""
-        return sum(workspace.tally.attempts for workspace in self.workspaces)
+        return sum(workspace.counts.attempts for workspace in self.workspaces)
 
     @property
-    def landed(self) -> Landed:
+    def landed(self) -> LandingCounts:
         """Rows and files, over all workspaces."""
-        return sum((workspace.tally.landed for workspace in self.workspaces), Landed())
+        return sum((workspace.counts.landed for workspace in self.workspaces), LandingCounts())
 
     @property
     def failures(self) -> list[Failed]:
         """The windows that failed."""
-        return [failure for workspace in self.workspaces for failure in workspace.tally.failures]
+        return [failure for workspace in self.workspaces for failure in workspace.counts.failures]
 
     def as_json(self) -> dict[str, Any]:
         """What `run --json` prints."""
@@ -107,8 +107,8 @@ def _failure(failure: Failed) -> dict[str, Any]:
         "app": series.app,
         "segment": series.segment,
         "unit": series.unit.value,
-        "first": label(series.unit, span.first),
-        "last": label(series.unit, span.stop - 1),
+        "first": format_bucket(series.unit, span.first),
+        "last": format_bucket(series.unit, span.stop - 1),
         "error": failure.error,
         "http_status": failure.http_status,
     }

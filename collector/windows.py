@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     from collector.model import Reason, Series
 
-Newest = tuple[float, float, str]
+
+RecencyKey = tuple[float, float, str]
 """Sorts spans of all units and workspaces: by their end, then by their start, newest first; then by unit."""
 
 
 @dataclass(slots=True)
-class Group:
+class SpanGroup:
     """A span and the series that are asked for it, each for its own reason."""
 
-    newest: Newest
+    newest: RecencyKey
     span: Span
     series: list[Series] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -35,15 +36,15 @@ class Group:
         if not 1 <= len(self.span) <= MAX_WINDOW:
             raise ValueError(f"a window holds 1 to {MAX_WINDOW} buckets, not {len(self.span)}: {self.span}")
 
-    def part(self, first: int, stop: int | None = None) -> Group:
+    def part(self, first: int, stop: int | None = None) -> SpanGroup:
         """Some of the series."""
-        return Group(self.newest, self.span, self.series[first:stop], self.reasons[first:stop])
+        return SpanGroup(self.newest, self.span, self.series[first:stop], self.reasons[first:stop])
 
 
 class Windows(Collection[Window]):
     """Windows, newest first. May be gone through as often as needed."""
 
-    def __init__(self, groups: Iterable[Group] = ()) -> None:
+    def __init__(self, groups: Iterable[SpanGroup] = ()) -> None:
         self.groups = sorted((group for group in groups if group.series), key=_by_newest)
 
     def __len__(self) -> int:
@@ -71,7 +72,7 @@ class Windows(Collection[Window]):
         return Windows(kept), Windows(rest)
 
 
-def bound(plans: Sequence[Windows], requests: int | None) -> list[tuple[Windows, Windows]]:
+def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple[Windows, Windows]]:
     """For each plan its windows within so many requests in all, the newest of all plans first, and the rest."""
     if requests is None:
         return [(windows, Windows()) for windows in plans]
@@ -86,5 +87,5 @@ def bound(plans: Sequence[Windows], requests: int | None) -> list[tuple[Windows,
     return [windows.split(count) for windows, count in zip(plans, kept, strict=True)]
 
 
-def _by_newest(group: Group) -> Newest:
+def _by_newest(group: SpanGroup) -> RecencyKey:
     return group.newest

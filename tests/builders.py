@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.config.settings import App, Secret, Segment, Workspace
 from collector.model import Scope, Series, SeriesKey, Span, Unit
 

@@ -11,11 +11,11 @@ import duckdb
 import yaml
 from click.testing import CliRunner
 
-from collector.calendar import start_of
-from collector.cli import cli
+from collector.buckets import start_of
+from collector.cli.main import cli
 from collector.config.load import load
 from collector.model import Unit
-from collector.plan import declared_series, wanted
+from collector.plan import configured_series, wanted_span
 from collector.simulator.simulation import truth_rows
 
 if TYPE_CHECKING:
@@ -112,9 +112,11 @@ class _Scans(dict[str, str]):
 def truth(simulation: Simulation, workspace: Workspace, now: datetime) -> set[Row]:
     """What a lake that has converged at `now` holds of a workspace, as `Night.rows` gives it."""
     found: set[Row] = set()
-    for declared in declared_series(workspace):
+    for declared in configured_series(workspace):
         key = declared.series.key
-        for bucket, sessions in truth_rows(simulation, workspace.name, key, wanted(declared, workspace, (), now), now):
+        for bucket, sessions in truth_rows(
+            simulation, workspace.name, key, wanted_span(declared, workspace, (), now), now
+        ):
             start = start_of(key.unit, bucket, workspace.timezone)
             when = start.astimezone(workspace.timezone).date() if key.unit is Unit.DAY else start
             found.add((workspace.name, key.scope.value, key.unit.value, key.app_id, key.segment_id, when, sessions))

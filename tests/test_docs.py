@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.cli import cli
+from collector.cli.main import cli
 from collector.lake import schema
 from collector.model import Scope, Unit
 

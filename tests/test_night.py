@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.model import Scope, SeriesKey, Unit
-from collector.simulator.faults import Fault, Faults
-from collector.simulator.options import HourFormat, Options
+from collector.simulator.options import Fault, Faults, HourFormat, Options
 from collector.simulator.options import Order as PointOrder
-from collector.simulator.serving import running
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
 from tests.builders import days
 from tests.night import Night, make_apps, make_document, make_segments, truth
@@ -52,11 +51,11 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         {"name": name, "timezone": zone, "apps": make_apps(4), "segments": make_segments(5)}
         for name, zone in ZONES.items()
     ]
-    world = World(
+    env = World(
         tmp_path_factory.mktemp("four"), *workspaces, scopes=[str(scope) for scope in Scope], start="2026-10-20"
     )
-    with world.served():
-        yield world
+    with env.served():
+        yield env
 
 
 def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: World) -> None:
@@ -96,7 +95,7 @@ def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: Wo
 def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
     """A bad key stops its workspace, a dead segment fails alone, the sound one lands whole; the next run repairs."""
     segments = make_segments(2)
-    world = World(
+    env = World(
         tmp_path,
         {"name": "sound", "segments": segments},
         {"name": "badkey", "segments": segments},
@@ -104,26 +103,26 @@ def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
         start="2026-11-01",
     )
     dead = Options(dead=frozenset({"gone"}))
-    world.simulation = Simulation(world.night.settings().workspaces, dead, now=EVENING)
-    with world.served():
-        first = world.night.run(EVENING, environ={"KEY_BADKEY": "not-the-key"})
+    env.simulation = Simulation(env.night.settings().workspaces, dead, now=EVENING)
+    with env.served():
+        first = env.night.run(EVENING, environ={"KEY_BADKEY": "not-the-key"})
     assert first.exit_code == 3
-    assert world.night.rows() >= world.truth(EVENING, "sound")
+    assert env.night.rows() >= env.truth(EVENING, "sound")
     causes = {(one["workspace"], one["segment"], one["http_status"]) for one in first.report["failures"]}
     assert ("badkey", None, 401) in causes or ("badkey", "segment0", 401) in causes
     assert {cause for cause in causes if cause[0] != "badkey"} == {("deadsegment", "gone", 400)}
     assert "401" in first.stderr
     assert "deadsegment/ios/gone" in first.stderr
     assert "not-the-key" not in first.stderr
-    logged = world.night.query(
+    logged = env.night.query(
         "SELECT DISTINCT workspace, status, http_status FROM {collection_log} WHERE status <> 'ok'"
     )
     assert {("badkey", "failed", 401), ("deadsegment", "failed", 400)} <= set(logged)
 
-    world.simulation = Simulation(world.night.settings().workspaces, now=EVENING)
-    with world.served():
-        assert world.night.run(EVENING).exit_code == 0
-    assert world.night.rows() == world.truth()
+    env.simulation = Simulation(env.night.settings().workspaces, now=EVENING)
+    with env.served():
+        assert env.night.run(EVENING).exit_code == 0
+    assert env.night.rows() == env.truth()
 
 
 EVERY_FAULT = Faults(
@@ -143,114 +142,114 @@ EVERY_FAULT = Faults(
 def test_the_lake_is_right_with_every_fault_at_once(tmp_path: Path) -> None:
     """With every fault of the stand-in on, half of the first attempts fail, and the lake still equals the truth."""
     members = {"apps": make_apps(3), "segments": make_segments(3)}
-    world = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
-    world.simulation.faults = EVERY_FAULT
-    with world.served():
-        result = world.night.run(EVENING)
+    env = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
+    env.simulation.faults = EVERY_FAULT
+    with env.served():
+        result = env.night.run(EVENING)
     assert (result.exit_code, result.report["failures"]) == (0, [])
     assert result.report["attempts"] > 1.3 * result.report["requests"]
-    assert world.night.rows() == world.truth()
+    assert env.night.rows() == env.truth()
 
 
 @pytest.mark.parametrize("hours", HourFormat)
 def test_every_way_to_write_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
     """Whatever suffix the API gives an hour, each point lands in its own hour; unordered, with unknown fields."""
     naive = "workspace" if hours is HourFormat.NAIVE_LOCAL else "utc"
-    world = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
+    env = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
     options = Options(hour_format=hours, order=PointOrder.SHUFFLED, extra_fields=True)
-    world.simulation = Simulation(world.night.settings().workspaces, options, now=EVENING)
-    with world.served():
-        assert world.night.run(EVENING).exit_code == 0
-    assert world.night.rows() == world.truth()
+    env.simulation = Simulation(env.night.settings().workspaces, options, now=EVENING)
+    with env.served():
+        assert env.night.run(EVENING).exit_code == 0
+    assert env.night.rows() == env.truth()
 
 
 def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path) -> None:
     """A bucket that the API leaves out has no row, is asked for no more, and a landed one that it leaves out stays."""
-    world = World(tmp_path, {"name": "acme"}, units=["day"])
+    env = World(tmp_path, {"name": "acme"}, units=["day"])
     key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
     first, second = days("2026-11-15", "2026-11-16").first, days("2026-11-16", "2026-11-16").first
-    world.simulation.withhold("acme", key, [first])
-    with world.served():
-        world.night.run(EVENING)
-        landed = world.night.rows()
-        assert landed == world.truth()
+    env.simulation.withhold("acme", key, [first])
+    with env.served():
+        env.night.run(EVENING)
+        landed = env.night.rows()
+        assert landed == env.truth()
         assert len(landed) == 13
-        world.simulation.withhold("acme", key, [second])
-        again = world.night.run(EVENING + timedelta(hours=7))
+        env.simulation.withhold("acme", key, [second])
+        again = env.night.run(EVENING + timedelta(hours=7))
     assert (again.exit_code, again.report["requests"]) == (0, 1)
-    assert {row[-2] for row in world.night.rows()} >= {row[-2] for row in landed}
+    assert {row[-2] for row in env.night.rows()} >= {row[-2] for row in landed}
 
 
 def test_a_bounded_run_takes_the_newest_and_the_next_goes_on(tmp_path: Path) -> None:
     """--max-requests sends so many, newest first, exits 3 and names what it left; the next run asks for just that."""
-    world = World(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
-    with world.served():
-        first = world.night.run(EVENING, "--max-requests", "3")
+    env = World(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
+    with env.served():
+        first = env.night.run(EVENING, "--max-requests", "3")
         assert (first.exit_code, first.report["requests"], first.report["windows_skipped"]) == (3, 3, 5)
         assert "max-requests" in first.stderr
-        newest = world.night.query("SELECT count(*), max(date) FROM {sessions_app_daily}")
+        newest = env.night.query("SELECT count(*), max(date) FROM {sessions_app_daily}")
         assert newest == [(300, date(2026, 11, 22))]
-        assert world.night.query("SELECT count(*) FROM {collection_log} WHERE status = 'skipped'") == [(2,)]
-        second = world.night.run(EVENING)
+        assert env.night.query("SELECT count(*) FROM {collection_log} WHERE status = 'skipped'") == [(2,)]
+        second = env.night.run(EVENING)
     assert (second.exit_code, second.report["requests"]) == (0, 5)
-    assert world.night.rows() == world.truth()
+    assert env.night.rows() == env.truth()
 
 
 def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
     """--from and --to read that span alone, and a count that changed is restated once."""
-    world = World(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
+    env = World(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
     key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
-    with world.served():
-        world.night.run(EVENING)
+    with env.served():
+        env.night.run(EVENING)
         bucket = days("2026-10-05", "2026-10-05").first
-        world.simulation.restate("acme", key, {bucket: 7})
-        assert world.night.run(EVENING).report["requests"] == 0
-        forced = world.night.run(EVENING, "--from", "2026-10-05", "--to", "2026-10-06")
+        env.simulation.restate("acme", key, {bucket: 7})
+        assert env.night.run(EVENING).report["requests"] == 0
+        forced = env.night.run(EVENING, "--from", "2026-10-05", "--to", "2026-10-06")
     assert (forced.report["requests"], forced.report["rows_restated"], forced.report["rows_unchanged"]) == (1, 1, 1)
-    told = world.night.query("SELECT date, new_sessions, revision FROM {restatements}")
+    told = env.night.query("SELECT date, new_sessions, revision FROM {restatements}")
     assert told == [(date(2026, 10, 5), 7, 1)]
-    logged = world.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
+    logged = env.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
     assert logged == [("new", 53, 53), ("forced", 2, 2)]
 
 
 def test_a_renamed_app_keeps_its_rows(tmp_path: Path) -> None:
     """A new name for the same id asks for nothing again; rows written later bear it."""
-    world = World(tmp_path, {"name": "acme"}, units=["day"])
-    with world.served():
-        world.night.run(EVENING)
-        world.night.document["workspaces"][0]["apps"][0]["name"] = "iphone"
-        world.night.write()
-        assert world.night.run(EVENING).report["requests"] == 0
-        world.simulation.now = EVENING + timedelta(days=1)
-        world.night.run(EVENING + timedelta(days=1))
-    newest = world.night.query("SELECT app FROM {sessions_app_daily} ORDER BY date DESC LIMIT 1")
+    env = World(tmp_path, {"name": "acme"}, units=["day"])
+    with env.served():
+        env.night.run(EVENING)
+        env.night.document["workspaces"][0]["apps"][0]["name"] = "iphone"
+        env.night.write()
+        assert env.night.run(EVENING).report["requests"] == 0
+        env.simulation.now = EVENING + timedelta(days=1)
+        env.night.run(EVENING + timedelta(days=1))
+    newest = env.night.query("SELECT app FROM {sessions_app_daily} ORDER BY date DESC LIMIT 1")
     assert newest == [("iphone",)]
 
 
 def test_a_changed_time_zone_is_refused(tmp_path: Path) -> None:
     """The lake remembers the zone its days were cut in: under another one nothing is fetched, and exit is 2."""
-    world = World(tmp_path, {"name": "acme"}, units=["day"])
-    with world.served():
-        world.night.run(EVENING)
-        before = world.night.bytes()
-        world.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
-        world.night.write()
-        refused = world.night.run(EVENING)
-        planned = world.night.call("plan", "--json")
+    env = World(tmp_path, {"name": "acme"}, units=["day"])
+    with env.served():
+        env.night.run(EVENING)
+        before = env.night.bytes()
+        env.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
+        env.night.write()
+        refused = env.night.run(EVENING)
+        planned = env.night.call("plan", "--json")
     assert (refused.exit_code, planned.exit_code) == (2, 2)
     assert "timezone: UTC" in refused.stderr
-    assert world.night.bytes() == before
+    assert env.night.bytes() == before
 
 
 def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
     """A data file that is gone voids the coverage of its partition, and no other's."""
-    world = World(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
-    with world.served():
-        world.night.run(EVENING)
-        (world.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet").unlink()
-        again = world.night.run(EVENING)
+    env = World(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
+    with env.served():
+        env.night.run(EVENING)
+        (env.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet").unlink()
+        again = env.night.run(EVENING)
     assert (again.exit_code, again.report["rows_added"]) == (0, 31)
-    assert world.night.rows() == world.truth()
+    assert env.night.rows() == env.truth()
 
 
 def test_options_that_name_nothing_are_refused(tmp_path: Path) -> None:

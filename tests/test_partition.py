@@ -8,22 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.lake import journal, paths
-from collector.lake.errors import LakeBusy
-from collector.lake.journal import Origin
+from collector.lake.journal import LandingId
 from collector.lake.local import LocalStore
-from collector.lake.partition import Changes, merge_partition
-from collector.lake.slices import Sizes, partitions
-from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
-from collector.outcome import Answered
+from collector.lake.partition import BatchSizes, PartitionChanges, merge_partition, partitions
+from collector.lake.store import LakeBusy
+from collector.model import Answered, Reason, Scope, Series, SeriesKey, Span, Unit, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 FIRST = day_number(NOW.date().replace(day=1))
-SMALL = Sizes(slice=70, group=5)
+SMALL = BatchSizes(slice=70, group=5)
 
 # What one run answered: for each app the day of the month it begins at, and its counts.
 RUN = st.dictionaries(
@@ -40,13 +38,13 @@ def answered(app: int, first: int, counts: list[int]) -> Answered:
     return Answered(window, range(span.first, span.stop), counts, 200, 1, NOW, 1)
 
 
-def merged(store: LocalStore, number: int, outcomes: list[Answered]) -> Changes:
+def merged(store: LocalStore, number: int, outcomes: list[Answered]) -> PartitionChanges:
     """Write a journal of two entries, and merge it into its one partition."""
-    origin = Origin(f"run{number}", NOW + timedelta(days=number), "2026-11-23")
+    origin = LandingId(f"run{number}", NOW + timedelta(days=number), "2026-11-23")
     for entry, some in enumerate((outcomes[::2], outcomes[1::2])):
         if some:
             journal.write(store, "acme", origin, entry, some)
-    content = journal.read(store, journal.waiting(store, "acme")[origin.landing_id])
+    content = journal.read(store, journal.pending_journals(store, "acme")[origin.landing_id])
     assert content is not None
     ((partition, windows),) = partitions("acme", content)
     changes, replacement = merge_partition(store, partition, windows, content, SMALL)
@@ -86,7 +84,7 @@ def test_a_partition_merged_in_slices_holds_the_last_answer_of_each_key(
 ) -> None:
     """Wherever slices and row groups end and however answers overlap: each key once, its last count, sorted."""
     folder = tmp_path_factory.mktemp("lake")
-    store = LocalStore(folder, paths.own("acme"))
+    store = LocalStore(folder, paths.internal_folder("acme"))
     model: dict[tuple[str, int], tuple[int, int]] = {}
     for number, run in enumerate(runs):
         outcomes = [answered(app, first, counts) for app, (first, counts) in run.items()]
@@ -98,11 +96,11 @@ def test_a_partition_merged_in_slices_holds_the_last_answer_of_each_key(
 
 def test_an_entry_that_is_gone_is_told_as_another_run_s(tmp_path: Path) -> None:
     """Its windows count as answered: a landing without their points would lose them."""
-    store, origin = LocalStore(tmp_path, paths.own("acme")), Origin("run", NOW, "2026-11-23")
+    store, origin = LocalStore(tmp_path, paths.internal_folder("acme")), LandingId("run", NOW, "2026-11-23")
     journal.write(store, "acme", origin, 0, [answered(0, 0, [1, 2])])
-    content = journal.read(store, journal.waiting(store, "acme")[origin.landing_id])
+    content = journal.read(store, journal.pending_journals(store, "acme")[origin.landing_id])
     assert content is not None
-    journal.drop(store, content.files)
+    journal.delete_journal(store, content.files)
     ((partition, windows),) = partitions("acme", content)
     with pytest.raises(LakeBusy, match="another run has taken it"):
         merge_partition(store, partition, windows, content)
@@ -111,10 +109,10 @@ def test_an_entry_that_is_gone_is_told_as_another_run_s(tmp_path: Path) -> None:
 
 def test_an_answer_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:
     """The same answers again, over more rows than are held at once, leave the file as it is and nothing staged."""
-    store = LocalStore(tmp_path, paths.own("acme"))
+    store = LocalStore(tmp_path, paths.internal_folder("acme"))
     outcomes = [answered(app, 0, [app] * 20) for app in range(20)]
     merged(store, 0, outcomes)
     before = {path: path.read_bytes() for path in tmp_path.glob("sessions_*/**/*.parquet")}
     assert not merged(store, 1, outcomes).any
     assert {path: path.read_bytes() for path in tmp_path.glob("sessions_*/**/*.parquet")} == before
-    assert list((tmp_path / paths.own("acme") / "staging").iterdir()) == []
+    assert list((tmp_path / paths.internal_folder("acme") / "staging").iterdir()) == []

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config.settings import App, RateLimit
-from collector.coverage import Covered
+from collector.coverage import CoveredSpan, pack
 from collector.model import MAX_WINDOW, Reason, Scope, SeriesKey, Span, Unit, Window
-from collector.plan import Narrowing, declared_series, estimated_seconds, pack, plan
-from collector.windows import bound
+from collector.plan import Selection, configured_series, estimated_seconds, plan
+from collector.windows import limit_requests
 from tests.builders import NOW, days, make_segment, make_series, make_workspace
 
 if TYPE_CHECKING:
@@ -35,19 +35,19 @@ def test_a_first_run_asks_for_all_closed_days_since_the_start() -> None:
 
 def test_a_run_that_has_just_been_made_leaves_nothing_to_do() -> None:
     """A window answered more recently than `refresh_after` is not asked again."""
-    coverage = {KEY: (Covered(days("2026-11-01", "2026-11-22"), FRESH),)}
+    coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-22"), FRESH),)}
     assert not plan(make_workspace(), coverage, NOW)
 
 
 def test_the_next_night_asks_for_the_new_day_and_the_lookback_in_one_request() -> None:
     """Last night's lookback and the new day share a window, whose reason is the new day's."""
-    coverage = {KEY: (Covered(days("2026-11-01", "2026-11-21"), OLD),)}
+    coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-21"), OLD),)}
     assert planned(plan(make_workspace(), coverage, NOW)) == [(days("2026-11-09", "2026-11-22"), Reason.NEW)]
 
 
 def test_the_lookback_never_reaches_before_the_start() -> None:
     """With a start within the lookback, the days before it are not read again."""
-    coverage = {KEY: (Covered(days("2026-11-01", "2026-11-22"), OLD),)}
+    coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-22"), OLD),)}
     workspace = make_workspace(start=date(2026, 11, 20))
     assert planned(plan(workspace, coverage, NOW)) == [(days("2026-11-20", "2026-11-22"), Reason.LOOKBACK)]
 
@@ -55,13 +55,15 @@ def test_the_lookback_never_reaches_before_the_start() -> None:
 def test_a_lookback_of_0_reads_nothing_again() -> None:
     """Without a lookback, only what is missing is asked for."""
     workspace = make_workspace(lookback={Unit.DAY: 0, Unit.HOUR: 0})
-    coverage = {KEY: (Covered(days("2026-11-01", "2026-11-21"), OLD),)}
+    coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-21"), OLD),)}
     assert planned(plan(workspace, coverage, NOW)) == [(days("2026-11-22", "2026-11-22"), Reason.NEW)]
 
 
 def test_a_hole_and_an_earlier_start_are_gaps() -> None:
     """What is wanted, not covered and older than some coverage is a gap."""
-    coverage = {KEY: (Covered(days("2026-10-10", "2026-10-12"), OLD), Covered(days("2026-10-15", "2026-11-22"), FRESH))}
+    coverage = {
+        KEY: (CoveredSpan(days("2026-10-10", "2026-10-12"), OLD), CoveredSpan(days("2026-10-15", "2026-11-22"), FRESH))
+    }
     workspace = make_workspace(start=date(2026, 10, 1))
     assert planned(plan(workspace, coverage, NOW)) == [(days("2026-10-01", "2026-10-14"), Reason.GAP)]
 
@@ -70,7 +72,9 @@ def test_without_a_start_the_lookback_is_wanted_and_later_what_was_ever_covered(
     """No start: wanted from the lookback's first bucket, or from the first covered one where that is older."""
     workspace = make_workspace(start=None)
     assert planned(plan(workspace, {}, NOW)) == [(days("2026-11-09", "2026-11-22"), Reason.NEW)]
-    coverage = {KEY: (Covered(days("2026-10-01", "2026-10-02"), OLD), Covered(days("2026-10-05", "2026-11-22"), FRESH))}
+    coverage = {
+        KEY: (CoveredSpan(days("2026-10-01", "2026-10-02"), OLD), CoveredSpan(days("2026-10-05", "2026-11-22"), FRESH))
+    }
     assert planned(plan(workspace, coverage, NOW)) == [(days("2026-10-03", "2026-10-04"), Reason.GAP)]
 
 
@@ -78,13 +82,13 @@ def test_a_retired_app_costs_nothing_once_it_is_covered() -> None:
     """Nothing after an app's end is wanted, and the lookback is of the newest closed days, not of the app's last."""
     workspace = make_workspace(apps=(App("ios", "id-ios", end=date(2026, 11, 5)),))
     assert planned(plan(workspace, {}, NOW)) == [(days("2026-11-01", "2026-11-05"), Reason.NEW)]
-    assert not plan(workspace, {KEY: (Covered(days("2026-11-01", "2026-11-05"), OLD),)}, NOW)
+    assert not plan(workspace, {KEY: (CoveredSpan(days("2026-11-01", "2026-11-05"), OLD),)}, NOW)
 
 
 def test_a_forced_span_alone_is_read_whatever_its_coverage() -> None:
     """--from and --to read that span again and nothing else."""
-    coverage = {KEY: (Covered(days("2026-11-01", "2026-11-20"), FRESH),)}
-    narrowing = Narrowing(first=date(2026, 11, 3), last=date(2026, 11, 4))
+    coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-20"), FRESH),)}
+    narrowing = Selection(first=date(2026, 11, 3), last=date(2026, 11, 4))
     assert planned(plan(make_workspace(), coverage, NOW, narrowing)) == [
         (days("2026-11-03", "2026-11-04"), Reason.FORCED)
     ]
@@ -92,7 +96,7 @@ def test_a_forced_span_alone_is_read_whatever_its_coverage() -> None:
 
 def test_a_forced_span_stays_within_what_is_declared_and_closed() -> None:
     """A forced span ends with the newest closed day and begins no earlier than the start."""
-    narrowing = Narrowing(first=date(2026, 10, 1), last=date(2026, 12, 31))
+    narrowing = Selection(first=date(2026, 10, 1), last=date(2026, 12, 31))
     assert planned(plan(make_workspace(), {}, NOW, narrowing)) == [(days("2026-11-01", "2026-11-22"), Reason.FORCED)]
 
 
@@ -121,7 +125,7 @@ def test_scopes_and_restricted_apps_make_the_series() -> None:
         segments=(make_segment("vip"), make_segment("new")),
         scopes=tuple(Scope),
     )
-    found = {(declared.series.app, declared.series.segment) for declared in declared_series(workspace)}
+    found = {(declared.series.app, declared.series.segment) for declared in configured_series(workspace)}
     with_apps = {("ios", None), ("web", None), ("tv", None), ("ios", "vip"), ("ios", "new"), ("tv", "vip")}
     assert found == with_apps | {(None, None), (None, "vip"), (None, "new")}
 
@@ -143,14 +147,14 @@ def test_a_series_starts_when_its_app_and_its_segment_do(
         segments=(make_segment("vip", start=day(segment_start)),),
         scopes=(Scope.APP_SEGMENT,),
     )
-    (declared,) = declared_series(workspace)
+    (declared,) = configured_series(workspace)
     assert declared.start == date(2026, 11, expected)
 
 
 def test_narrowing_to_an_app_leaves_its_series_alone() -> None:
     """--app plans that app's series and none of the workspace's own."""
     workspace = make_workspace(apps=(App("ios", "id-ios"), App("web", "id-web")), scopes=(Scope.APP, Scope.WORKSPACE))
-    windows = plan(workspace, {}, NOW, Narrowing(frozenset({"web"})))
+    windows = plan(workspace, {}, NOW, Selection(frozenset({"web"})))
     assert {window.series.key for window in windows} == {SeriesKey(Scope.APP, Unit.DAY, "id-web", None)}
 
 
@@ -159,7 +163,7 @@ def test_a_bound_takes_the_newest_windows_of_all_workspaces() -> None:
     here = make_workspace(start=date(2026, 1, 1))
     there = replace(here, name="globex")
     plans = [plan(here, {}, NOW), plan(there, {}, NOW)]
-    kept = bound(plans, 3)
+    kept = limit_requests(plans, 3)
     assert [len(windows) for windows, _ in kept] == [2, 1]
     assert [[*windows, *beyond] for windows, beyond in kept] == [list(windows) for windows in plans]
 

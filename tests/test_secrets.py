@@ -11,9 +11,8 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from collector.simulator.faults import Fault, Faults
-from collector.simulator.options import Options
-from collector.simulator.serving import running
+from collector.simulator.options import Fault, Faults, Options
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
 from tests.builders import NOW
 from tests.night import Night, make_document, make_segments

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from collector.api.headers import SILENT, ReplyHeaders
+from collector.api.headers import NO_HEADERS, RateLimitHeaders
 
 
 class ApiError(Exception):
     """No answer. `http_status` is None where no reply came; `headers` are those of the reply, as far as they count."""
 
-    def __init__(self, message: str, *, http_status: int | None = None, headers: ReplyHeaders = SILENT) -> None:
+    def __init__(self, message: str, *, http_status: int | None = None, headers: RateLimitHeaders = NO_HEADERS) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.headers = headers
@@ -25,17 +25,17 @@ class ApiError(Exception):
         return self.with_traceback(None)
 
 
-class AskAgainError(ApiError):
+class RetryableError(ApiError):
     """Ask again after a backoff: the network, the server, or a reply that is not what the page promises."""
 
 
-class PoolEmptyError(ApiError):
+class QuotaExhaustedError(ApiError):
     """The whole workspace waits: 429. `headers.retry_after` is how long, where the server said so."""
 
 
-class GiveUpSeriesError(ApiError):
+class SeriesRefusedError(ApiError):
     """Never ask this series again in this run: a parameter was refused."""
 
 
-class StopWorkspaceError(ApiError):
+class WorkspaceRefusedError(ApiError):
     """Send nothing more to this workspace in this run: key, permission or address are wrong."""

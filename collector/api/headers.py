@@ -21,7 +21,7 @@ _MOST_DIGITS = 12
 _LONGEST_DATE = 64
 
 
-class ReplyHeaders(NamedTuple):
+class RateLimitHeaders(NamedTuple):
     """`limit`, `remaining`: requests in the pool. `reset`, `date`: instants in UTC. `retry_after`: seconds from now."""
 
     limit: int | None = None
@@ -31,18 +31,18 @@ class ReplyHeaders(NamedTuple):
     date: datetime | None = None
 
 
-SILENT = ReplyHeaders()
+NO_HEADERS = RateLimitHeaders()
 """A reply that told nothing, or no reply."""
 
 
-def read(headers: Mapping[str, str], now: datetime) -> ReplyHeaders:
+def parse_headers(headers: Mapping[str, str], now: datetime) -> RateLimitHeaders:
     """The values told by a reply that came at `now` (aware).
 
     Names and units: X-RateLimit-Limit, -Remaining, -Reset (UTC epoch seconds) as Braze documents them; Retry-After
     (seconds or an HTTP date) and Date as RFC 9110 has them.
     """
     get = headers.get
-    return ReplyHeaders(
+    return RateLimitHeaders(
         count(get("x-ratelimit-limit")),
         count(get("x-ratelimit-remaining")),
         _epoch(get("x-ratelimit-reset")),

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from yarl import URL
 
 from collector import __version__
-from collector.calendar import ending_at
+from collector.buckets import request_end
 from collector.config.settings import Auth, Workspace
 from collector.model import Span, Unit, Window
 
@@ -85,4 +85,4 @@ def _encoded(text: str) -> str:
 @lru_cache(maxsize=1024)
 def _ending(unit: Unit, stop: int, zone: ZoneInfo) -> str:
     # All series of a span are asked for one after another, so this is worked out once a span.
-    return quote(ending_at(unit, Span(stop - 1, stop), zone).isoformat(), safe=":")
+    return quote(request_end(unit, Span(stop - 1, stop), zone).isoformat(), safe=":")

@@ -13,14 +13,15 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from collector.api.errors import AskAgainError
-from collector.api.scopes import Deadlines
+from collector.api.cancellation import Timeouts
+from collector.api.errors import RetryableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
     from collector.api.request import Request
+
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class AiohttpTransport:
 
     def __init__(self, largest_body: int = LARGEST_BODY) -> None:
         self._largest_body = largest_body
-        self._deadlines = Deadlines()
+        self._deadlines = Timeouts()
         self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
         self._proxies: dict[tuple[str, str | None], URL | None] = {}
 
@@ -108,7 +109,7 @@ class AiohttpTransport:
                 return b"".join(parts)
             parts.append(part)
             size += len(part)
-        raise AskAgainError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
+        raise RetryableError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
 
     def _session(self, request: Request) -> aiohttp.ClientSession:
         """The session whose requests all bear the same headers, which a workspace has made once, and its time limit."""
@@ -151,31 +152,33 @@ def _environment_proxy(scheme: str, host: str | None) -> URL | None:
     return proxy
 
 
-def _ours(error: Exception, request: Request) -> AskAgainError:
+def _ours(error: Exception, request: Request) -> RetryableError:
     """The error in our words. The client's own may hold the URL, and so the key."""
     host = request.url.host or ""
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return AskAgainError(f"the certificate of {host} is not trusted: {_certificate(error)}")
+            return RetryableError(f"the certificate of {host} is not trusted: {_certificate(error)}")
         case aiohttp.ClientConnectorDNSError():
-            return AskAgainError(f"the name {host} was not resolved: check `endpoint`, and the network")
+            return RetryableError(f"the name {host} was not resolved: check `endpoint`, and the network")
         case aiohttp.ClientProxyConnectionError():
-            return AskAgainError(f"no connection to the proxy for {host}: {_reason(error.os_error)}")
+            return RetryableError(f"no connection to the proxy for {host}: {_reason(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
-            return AskAgainError(f"the proxy refused the way to {host}: HTTP {error.status}")
+            return RetryableError(f"the proxy refused the way to {host}: HTTP {error.status}")
         case aiohttp.ClientConnectorError():
-            return AskAgainError(f"no connection to {host}: {_reason(error.os_error)}")
+            return RetryableError(f"no connection to {host}: {_reason(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
-            return AskAgainError(f"no connection to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s")
+            return RetryableError(
+                f"no connection to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
+            )
         case TimeoutError():
-            return AskAgainError(f"no whole reply from {host} within {request.timeout_seconds:g} s")
+            return RetryableError(f"no whole reply from {host} within {request.timeout_seconds:g} s")
         case aiohttp.ServerDisconnectedError() | ConnectionError():
-            return AskAgainError(f"{host} closed the connection before its reply")
+            return RetryableError(f"{host} closed the connection before its reply")
         case aiohttp.ClientPayloadError():
-            return AskAgainError(f"the reply of {host} broke off, or can't be decompressed")
+            return RetryableError(f"the reply of {host} broke off, or can't be decompressed")
         case aiohttp.ClientResponseError():
-            return AskAgainError(f"the reply of {host} is no HTTP")
-    return AskAgainError(f"the request to {host} failed ({type(error).__name__})")
+            return RetryableError(f"the reply of {host} is no HTTP")
+    return RetryableError(f"the request to {host} failed ({type(error).__name__})")
 
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
@@ -185,17 +188,3 @@ def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else type(error).__name__
-
-
-class FakeTransport:
-    """A transport for tests and simulations: a function answers, at once or as a coroutine that may wait and raise."""
-
-    def __init__(self, handler: Callable[[Request], Response | Awaitable[Response]]) -> None:
-        self._handler = handler
-
-    async def get(self, request: Request) -> Response:
-        """Answer as the function does."""
-        response = self._handler(request)
-        if isinstance(response, Response):
-            return response
-        return await response

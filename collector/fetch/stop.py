@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Stop:
+class StopRequest:
     """`grace_seconds`: how long what is in flight may take to finish once a stop is requested.
 
     To be used from the event loop's thread alone; a signal handler goes through `loop.add_signal_handler`.

@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.lake import paths
-from collector.lake.errors import LakeBusy
-from collector.lake.parquet import ParquetInput, stage_table
-from collector.lake.schema import ANSWERS, SERIES, WINDOWS
-from collector.lake.store import ABSENT, Replacement
-from collector.outcome import Answered, Failed, Outcome, Skipped
+from collector.lake.parquet import LakeParquetFile, stage_table
+from collector.lake.schema import JOURNAL_SCHEMA, JOURNAL_WINDOWS_SCHEMA, SERIES
+from collector.lake.store import NO_FILE, LakeBusy, Replacement
+from collector.model import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,7 @@ _AS_STEPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LandingId:
     """Which run a journal is of. `as_of` becomes collected_at and answered_at; `number` counts the run's landings."""
 
     run_id: str
@@ -48,7 +47,7 @@ class Origin:
         """Names the landing everywhere: journal folder, log file, data files' footers."""
         return f"{self.run_id}-{self.number:04d}"
 
-    def notes(self) -> dict[str, str]:
+    def footer_metadata(self) -> dict[str, str]:
         """For the footer of each entry."""
         return {
             "collector.run_id": self.run_id,
@@ -58,13 +57,13 @@ class Origin:
         }
 
     @classmethod
-    def of(cls, notes: dict[str, str]) -> Origin:
+    def of(cls, footer_metadata: dict[str, str]) -> LandingId:
         """Read back what `notes` wrote. Raises KeyError or ValueError where it was not this."""
         return cls(
-            notes["collector.run_id"],
-            datetime.fromisoformat(notes["collector.as_of"]),
-            notes["collector.run_date"],
-            int(notes["collector.number"]),
+            footer_metadata["collector.run_id"],
+            datetime.fromisoformat(footer_metadata["collector.as_of"]),
+            footer_metadata["collector.run_date"],
+            int(footer_metadata["collector.number"]),
         )
 
 
@@ -75,7 +74,7 @@ class Journal:
     `windows` has the columns of WINDOWS, and `entry` and `row`, which tell where each one's points are (`points`).
     """
 
-    origin: Origin
+    origin: LandingId
     windows: pa.Table
     files: tuple[str, ...]
 
@@ -84,14 +83,14 @@ class Journal:
         return self.windows.select([*SERIES, "first", "stop", *others]).filter(pc.equal(self.windows["status"], "ok"))
 
 
-def write(store: Store, workspace: str, origin: Origin, number: int, outcomes: Sequence[Outcome]) -> int:
+def write(store: Store, workspace: str, origin: LandingId, number: int, outcomes: Sequence[Outcome]) -> int:
     """Add one entry; it is safe once this returns. Returns its size in bytes."""
-    staged = stage_table(store, _table(outcomes), (), origin.notes(), _AS_STEPS)
-    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, ABSENT))
+    staged = stage_table(store, _table(outcomes), (), origin.footer_metadata(), _AS_STEPS)
+    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, NO_FILE))
     return staged.size
 
 
-def waiting(store: Store, workspace: str) -> dict[str, list[str]]:
+def pending_journals(store: Store, workspace: str) -> dict[str, list[str]]:
     """The journals that wait to be landed, oldest first: landing ids and their files."""
     found: dict[str, list[str]] = {}
     for path in sorted(store.list(paths.journals(workspace))):
@@ -102,13 +101,13 @@ def waiting(store: Store, workspace: str) -> dict[str, list[str]]:
 def read(store: Store, files: Sequence[str]) -> Journal | None:
     """Read a journal's windows; None where it holds nothing. Raises Damaged where an entry cannot be read."""
     parts: list[pa.Table] = []
-    origin: Origin | None = None
+    origin: LandingId | None = None
     for number, path in enumerate(files):
-        entry = ParquetInput.open(store, path)
+        entry = LakeParquetFile.open(store, path)
         if entry is None:
             continue
         with entry:
-            windows = entry.table(ANSWERS, SERIES, WINDOWS.names).cast(WINDOWS)
+            windows = entry.table(JOURNAL_SCHEMA, SERIES, JOURNAL_WINDOWS_SCHEMA.names).cast(JOURNAL_WINDOWS_SCHEMA)
             origin = _origin(entry)
         count = windows.num_rows
         windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
@@ -138,11 +137,11 @@ def points(store: Store, content: Journal, windows: pa.Table, names: Sequence[st
 
 
 def _lists_of(store: Store, path: str) -> pa.Table:
-    entry = ParquetInput.open(store, path)
+    entry = LakeParquetFile.open(store, path)
     if entry is None:
         raise LakeBusy(f"{path} is gone before it was landed: another run has taken it")
     with entry:
-        return entry.table(ANSWERS, (), ["buckets", "sessions"])
+        return entry.table(JOURNAL_SCHEMA, (), ["buckets", "sessions"])
 
 
 def _buckets(firsts: pa.ChunkedArray, told: pa.ListArray, offsets: pa.Array, window: pa.Array) -> pa.Array:
@@ -152,25 +151,25 @@ def _buckets(firsts: pa.ChunkedArray, told: pa.ListArray, offsets: pa.Array, win
     return pc.replace_with_mask(counted, pc.is_valid(told).take(window), pc.list_flatten(told))
 
 
-def verify(store: Store, files: Sequence[str]) -> None:
+def verify_journal(store: Store, files: Sequence[str]) -> None:
     """Read all of a journal that another process has written. Raises Damaged where an entry cannot be read."""
     for path in files:
-        entry = ParquetInput.open(store, path)
+        entry = LakeParquetFile.open(store, path)
         if entry is not None:
             with entry:
-                entry.table(ANSWERS, SERIES)
+                entry.table(JOURNAL_SCHEMA, SERIES)
                 _origin(entry)
 
 
-def drop(store: Store, files: Sequence[str]) -> None:
+def delete_journal(store: Store, files: Sequence[str]) -> None:
     """Remove a journal that has landed."""
     for path in files:
         store.delete(path)
 
 
-def _origin(entry: ParquetInput) -> Origin:
+def _origin(entry: LakeParquetFile) -> LandingId:
     try:
-        return Origin.of(entry.notes())
+        return LandingId.of(entry.footer_metadata())
     except (KeyError, ValueError) as error:
         raise entry.damaged("it does not say which run it is of") from error
 
@@ -204,7 +203,7 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
         ),
         "sessions": _lists("q", sessions),
     }
-    return pa.table(columns, schema=ANSWERS)
+    return pa.table(columns, schema=JOURNAL_SCHEMA)
 
 
 _STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}

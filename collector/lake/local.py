@@ -1,4 +1,6 @@
-"""The store on a local file system (or one mounted like it): rename is the atomic step, fsync makes it last.
+"""One process at a time, by `flock` on a file: for the milliseconds in which a file is compared and renamed.
+
+The store on a local file system (or one mounted like it): rename is the atomic step, fsync makes it last.
 
 Files are staged in the workspace's own folder under `_collector/`, on the same file system as the tables, so that no
 table folder ever holds anything but whole files. Conditions are checked under a lock on a file beside the stage, since
@@ -8,21 +10,56 @@ POSIX has no rename that compares first.
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
+import math
 import os
+import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, LakeError, Swept
-from collector.lake.mutex import PATIENCE_SECONDS, held
-from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
+from collector.lake.store import NO_FILE, Conflict, LakeBusy, LakeError, Replacement, Stage, Staged, StageGone, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+PATIENCE_SECONDS = 30.0
+"""How long to wait for another process to publish, which takes milliseconds; a lease must be renewed meanwhile."""
+
+_PAUSE_SECONDS = 0.02
+
+
+@contextmanager
+def file_lock(file: Path, patience_seconds: float) -> Iterator[None]:
+    """Hold the mutex in the block. Raises LakeBusy where another process does not let go of it in time."""
+    with file.open("ab") as mutex:
+        for _ in range(math.ceil(patience_seconds / _PAUSE_SECONDS)):
+            try:
+                fcntl.flock(mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                yield
+                return
+        raise LakeBusy(
+            f"{file} has been held for {patience_seconds:g} s by {_holder(mutex.fileno())}, which must have been "
+            "stopped while it published a file: let it go on, or end it, and run again"
+        )
+
+
+def _holder(descriptor: int) -> str:
+    """The process that has the file locked, as far as the kernel tells."""
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, _, _, pid, file, *_ = line.split()
+            if kind == "FLOCK" and file.endswith(f":{os.fstat(descriptor).st_ino}"):
+                return f"pid {pid}"
+    return "another process"
 
 
 class LocalStore:
@@ -34,7 +71,7 @@ class LocalStore:
         self._staging = root / own / "staging"
         self._mutex = root / own / "mutex"
 
-    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+    def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """The file and its tag, or None."""
         with _explained("read", self._root / path):
             try:
@@ -42,16 +79,16 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             source = _Reading(os.fdopen(descriptor, "rb", buffering=0), self._root / path)
-            return pa.PythonFile(source, mode="r"), _tag(os.fstat(descriptor))
+            return pa.PythonFile(source, mode="r"), _version(os.fstat(descriptor))
 
-    def list(self, folder: str) -> Mapping[str, Tag]:
+    def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
-        found: dict[str, Tag] = {}
+        found: dict[str, Version] = {}
         with _explained("list", self._root / folder):
             for base, _, names in os.walk(self._root / folder, onerror=_unless_absent):
                 for name in names:
                     file = Path(base, name)
-                    found[file.relative_to(self._root).as_posix()] = _tag(file.stat())
+                    found[file.relative_to(self._root).as_posix()] = _version(file.stat())
         return found
 
     @contextmanager
@@ -68,27 +105,27 @@ class LocalStore:
                 stage.drop()
                 raise
 
-    def publish(self, replacement: Replacement) -> Tag:
+    def publish(self, replacement: Replacement) -> Version:
         """Rename into place."""
         source: Path = replacement.staged.handle
         target = self._root / replacement.path
         with _explained("write", target), self._alone():
             try:
-                if replacement.while_held is not None:
-                    path, tag = replacement.while_held
-                    _check(self._root / path, tag)
+                if replacement.if_locked is not None:
+                    path, version = replacement.if_locked
+                    _check(self._root / path, version)
                 _check(target, replacement.expected)
                 _make_folder(target.parent)
                 with _unless_swept(source):
-                    tag = _tag(source.stat())
+                    version = _version(source.stat())
                     source.replace(target)
                 _flush_folder(target.parent)
             except BaseException:
                 source.unlink(missing_ok=True)
                 raise
-        return tag
+        return version
 
-    def delete(self, path: str, expected: Tag | None = None) -> None:
+    def delete(self, path: str, expected: Version | None = None) -> None:
         """Remove the file, and its folder where that was the last of an own folder."""
         target = self._root / path
         with _explained("remove", target), self._alone():
@@ -101,13 +138,13 @@ class LocalStore:
         """Rename within the lake."""
         source, target = self._root / path, self._root / to
         with _explained("move", source), self._alone():
-            _check(target, ABSENT)
+            _check(target, NO_FILE)
             _make_folder(target.parent)
             source.replace(target)
             _flush_folder(target.parent)
             _flush_folder(source.parent)
 
-    def sweep(self) -> None:
+    def delete_staged(self) -> None:
         """Empty the staging folder."""
         with _explained("clean", self._staging):
             for file in self._staging.glob("*"):
@@ -116,7 +153,7 @@ class LocalStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         _make_folder(self._mutex.parent)
-        with held(self._mutex, self._patience_seconds):
+        with file_lock(self._mutex, self._patience_seconds):
             yield
 
 
@@ -135,7 +172,7 @@ class LocalStage(Stage):
         try:
             os.fsync(descriptor)
             status = os.fstat(descriptor)
-            self._staged = Staged(self._file, status.st_size, _tag(status))
+            self._staged = Staged(self._file, status.st_size, _version(status))
         finally:
             os.close(descriptor)
 
@@ -176,7 +213,7 @@ def _unless_swept(staged: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise Swept(
+        raise StageGone(
             f"cannot publish {staged}: it is gone, as it is where another run has taken the workspace"
         ) from error
 
@@ -189,17 +226,17 @@ def _advice(number: int | None) -> str:
     return ""
 
 
-def _tag(status: os.stat_result) -> Tag:
+def _version(status: os.stat_result) -> Version:
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
-def _check(target: Path, expected: Tag | None) -> None:
+def _check(target: Path, expected: Version | None) -> None:
     if expected is None:
         return
     try:
-        present = _tag(target.stat())
+        present = _version(target.stat())
     except (FileNotFoundError, NotADirectoryError):
-        present = ABSENT
+        present = NO_FILE
     if present != expected:
         raise Conflict(
             f"{target} was changed by another run while this one held it: nothing was overwritten; run again"

@@ -1,4 +1,6 @@
-"""Answers into a partition: what is new, what is restated, what stays. Pure: tables in, tables out, rows in bulk.
+"""Columns of buckets as columns of instants and dates, in bulk: each distinct bucket is looked up in the zone once.
+
+Answers into a partition: what is new, what is restated, what stays. Pure: tables in, tables out, rows in bulk.
 
 A key (app_id, segment_id, bucket) stands once. A bucket that comes back unchanged leaves its row as it is; one with
 another count gets it, with its revision grown by one; one that the answer leaves out stays. Text columns travel as
@@ -8,13 +10,79 @@ dictionaries, so a row costs a few bytes of memory whatever its ids hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collector.buckets import ceil_hour, day_number, month_of, start_of
+from collector.lake.schema import INSTANT
+from collector.model import Unit
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+
+_MICROSECONDS = 3_600_000_000
+
+
+def bucket_starts(units: pa.ChunkedArray, buckets: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    """The instant, in UTC, at which each bucket starts. `units`: text, `buckets`: int32, side by side."""
+    is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
+    by_day = _looked_up(buckets, pc.invert(is_hour), lambda bucket: start_of(Unit.DAY, bucket, zone), INSTANT)
+    return pc.if_else(is_hour, hour_timestamps(buckets), by_day)
+
+
+def buckets_starting_at(units: pa.ChunkedArray, starts: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    """The bucket (int32) that starts at each instant. Raises ValueError where none does."""
+    is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
+    by_hour, by_day = (
+        _looked_up(starts, where, partial(_bucket_at, unit, zone), pa.int32())
+        for unit, where in ((Unit.HOUR, is_hour), (Unit.DAY, pc.invert(is_hour)))
+    )
+    return pc.if_else(is_hour, by_hour, by_day)
+
+
+def hour_timestamps(buckets: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Hour buckets as timestamps."""
+    return pc.multiply(pc.cast(buckets, pa.int64()), _MICROSECONDS).cast(INSTANT)
+
+
+def bucket_numbers(unit: Unit, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of dates, or of timestamps in UTC, as bucket numbers (int32)."""
+    if unit is Unit.DAY:
+        return column.cast(pa.int32())
+    return pc.divide(column.cast(pa.int64()), _MICROSECONDS).cast(pa.int32())
+
+
+def bucket_dates(units: pa.ChunkedArray, buckets: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Day buckets as dates, null for hours."""
+    is_day = pc.equal(pc.cast(units, pa.string()), Unit.DAY.value)
+    return pc.if_else(is_day, pc.cast(buckets, pa.int32()).cast(pa.date32()), pa.scalar(None, pa.date32()))
+
+
+def bucket_months(unit: Unit, buckets: pa.ChunkedArray) -> list[date]:
+    """The months that the buckets are filed under, in order."""
+    return sorted({month_of(unit, bucket) for bucket in pc.unique(buckets).to_pylist()})
+
+
+def _bucket_at(unit: Unit, zone: ZoneInfo, instant: datetime) -> int:
+    bucket = ceil_hour(instant) if unit is Unit.HOUR else day_number(instant.astimezone(zone).date())
+    if start_of(unit, bucket, zone) != instant:
+        raise ValueError(f"{instant} starts no {unit} in {zone}")
+    return bucket
+
+
+def _looked_up(
+    column: pa.ChunkedArray, where: pa.ChunkedArray, answer: Callable[[Any], object], kind: pa.DataType
+) -> pa.ChunkedArray:
+    distinct = pc.unique(column.filter(where))
+    answers = pa.array([answer(value) for value in distinct.to_pylist()], kind)
+    return answers.take(pc.index_in(column, value_set=distinct))
+
 
 BUCKETS = 1 << 32
 """Bucket numbers are 32-bit: a place on the line is the series' rank times this, plus the bucket."""
@@ -71,7 +139,7 @@ def _sorted(rows: pa.Table, ids: Sequence[str]) -> pa.Table:
     return rows.take(pc.sort_indices(keys))
 
 
-def ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
+def series_ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
     """One int64 a row that sorts as the series does, by ids, absent ones first; comparable between the tables.
 
     Less than 2**31, so that `places` has room beside it for a bucket.
@@ -79,17 +147,17 @@ def ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
     found: list[pa.Array] = [pa.repeat(pa.scalar(0, pa.int64()), table.num_rows) for table in tables]
     room = 1
     for name in ids:
-        columns = [encoded(table[name]) for table in tables]
+        columns = [dictionary_encoded(table[name]) for table in tables]
         texts = pa.array(sorted({text for column in columns for text in column.dictionary.to_pylist()}), pa.string())
         for place, column in enumerate(columns):
             of_text = pc.cast(pc.add(pc.index_in(column.dictionary, value_set=texts), 1), pa.int64())
             rank = pc.fill_null(of_text.take(column.indices), 0)
             found[place] = pc.add(pc.multiply(found[place], len(texts) + 1), rank)
         room *= len(texts) + 1
-    return found if room < BUCKETS // 2 else _closed_up(found)
+    return found if room < BUCKETS // 2 else _dense_ranks(found)
 
 
-def _closed_up(found: list[pa.Array]) -> list[pa.Array]:
+def _dense_ranks(found: list[pa.Array]) -> list[pa.Array]:
     """The same order without its gaps: few of so many combinations of ids are there."""
     distinct = pc.unique(pa.chunked_array(found))
     in_order = distinct.take(pc.sort_indices(distinct))
@@ -98,15 +166,15 @@ def _closed_up(found: list[pa.Array]) -> list[pa.Array]:
 
 def _keys_of(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
     """One int64 a row that sorts as (ids…, bucket) do."""
-    return [places(rank, table["bucket"]) for rank, table in zip(ranks(tables, ids), tables, strict=True)]
+    return [row_keys(rank, table["bucket"]) for rank, table in zip(series_ranks(tables, ids), tables, strict=True)]
 
 
-def places(rank: pa.Array, buckets: pa.ChunkedArray) -> pa.Array:
+def row_keys(rank: pa.Array, buckets: pa.ChunkedArray) -> pa.Array:
     """One int64 a row, for a series' rank and a bucket: all series on one line, one behind the other."""
     return pc.add(pc.multiply(rank, BUCKETS), pc.cast(buckets.combine_chunks(), pa.int64()))
 
 
-def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def dictionary_encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """The column as one dictionary array."""
     whole = column.unify_dictionaries().combine_chunks()
     return whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()

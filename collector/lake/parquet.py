@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.lake.errors import Damaged, LakeError
+from collector.lake.store import DamagedFile, LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from collector.lake.store import Stage, Staged, Store, Tag
+    from collector.lake.store import Stage, Staged, Store, Version
 
 ROWS_IN_GROUP = 128 * 1024
 
 
-class Writing:
+class StagedParquet:
     """A Parquet file being staged; `staged` once its block is left."""
 
     def __init__(self, stage: Stage, writer: pq.ParquetWriter) -> None:
@@ -40,13 +40,13 @@ class Writing:
 
 
 @contextmanager
-def staging(
+def stage_parquet(
     store: Store,
     schema: pa.Schema,
     sorted_by: Sequence[str],
-    notes: Mapping[str, str],
+    footer_metadata: Mapping[str, str],
     options: Mapping[str, object] | None = None,
-) -> Iterator[Writing]:
+) -> Iterator[StagedParquet]:
     """Write a file that nobody sees; left by an exception, it is dropped. `notes` go to the footer."""
     order = [pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
     with (
@@ -62,43 +62,43 @@ def staging(
             **(options or {}),
         ) as writer,
     ):
-        yield Writing(stage, writer)
-        writer.add_key_value_metadata(dict(notes))
+        yield StagedParquet(stage, writer)
+        writer.add_key_value_metadata(dict(footer_metadata))
 
 
 def stage_table(
     store: Store,
     table: pa.Table,
     sorted_by: Sequence[str],
-    notes: Mapping[str, str],
+    footer_metadata: Mapping[str, str],
     options: Mapping[str, object] | None = None,
 ) -> Staged:
     """Write a whole table as a staged file. `options` are the writer's own."""
-    with staging(store, table.schema, sorted_by, notes, options) as writing:
+    with stage_parquet(store, table.schema, sorted_by, footer_metadata, options) as writing:
         writing.write(table)
     return writing.staged
 
 
-class ParquetInput:
+class LakeParquetFile:
     """One version of a Parquet file in the lake. Use as a context manager; `tag` names the version."""
 
-    def __init__(self, path: str, source: pa.NativeFile, tag: Tag) -> None:
-        self.path, self.tag = path, tag
+    def __init__(self, path: str, source: pa.NativeFile, version: Version) -> None:
+        self.path, self.version = path, version
         self._source = source
 
     @classmethod
-    def open(cls, store: Store, path: str) -> ParquetInput | None:
+    def open(cls, store: Store, path: str) -> LakeParquetFile | None:
         """The file, or None where there is none."""
         opened = store.open(path)
         return cls(path, *opened) if opened else None
 
-    def __enter__(self) -> ParquetInput:
+    def __enter__(self) -> LakeParquetFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
 
-    def notes(self) -> dict[str, str]:
+    def footer_metadata(self) -> dict[str, str]:
         """What the footer says beside the schema."""
         metadata = self._file(()).metadata.metadata or {}
         return {name.decode(): text.decode() for name, text in metadata.items()}
@@ -153,9 +153,9 @@ class ParquetInput:
             except KeyError as error:
                 raise self.damaged(f"it has no column {error.args[0].decode()}") from error
 
-    def damaged(self, reason: str) -> Damaged:
+    def damaged(self, reason: str) -> DamagedFile:
         """The error that says so."""
-        return Damaged(self.path, reason.splitlines()[0] if reason else "no reason given")
+        return DamagedFile(self.path, reason.splitlines()[0] if reason else "no reason given")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from collector.model import Scope, Unit
 
-OWN = "_collector"
+INTERNAL = "_collector"
 """The folder for what is no table."""
 
 _DATA_FILE = re.compile(
@@ -21,7 +21,7 @@ _DATA_FILE = re.compile(
 )
 
 
-class Place(StrEnum):
+class FileKind(StrEnum):
     """What lies at a path."""
 
     DATA = "data"
@@ -32,17 +32,17 @@ class Place(StrEnum):
     FOREIGN = "foreign"
 
     @classmethod
-    def of(cls, path: str) -> Place:
+    def of(cls, path: str) -> FileKind:
         """What the collector writes there; FOREIGN where it writes nothing."""
         return next((place for place, pattern in _FILES.items() if pattern.fullmatch(path)), cls.FOREIGN)
 
 
 _FILES = {
-    Place.DATA: _DATA_FILE,
-    Place.RESTATEMENTS: re.compile(r"restatements/workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"),
-    Place.COVERAGE: re.compile(r"coverage/workspace=[^/]+/data\.parquet"),
-    Place.LOG: re.compile(r"collection_log/workspace=[^/]+/run_date=\d{4}-\d{2}-\d{2}/[^/]+-\d{4,}\.parquet"),
-    Place.JOURNAL: re.compile(rf"{OWN}/[^/]+/journal/[^/]+-\d{{4,}}/\d{{6,}}\.parquet"),
+    FileKind.DATA: _DATA_FILE,
+    FileKind.RESTATEMENTS: re.compile(r"restatements/workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"),
+    FileKind.COVERAGE: re.compile(r"coverage/workspace=[^/]+/data\.parquet"),
+    FileKind.LOG: re.compile(r"collection_log/workspace=[^/]+/run_date=\d{4}-\d{2}-\d{2}/[^/]+-\d{4,}\.parquet"),
+    FileKind.JOURNAL: re.compile(rf"{INTERNAL}/[^/]+/journal/[^/]+-\d{{4,}}/\d{{6,}}\.parquet"),
 }
 
 
@@ -95,24 +95,24 @@ def log(workspace: str, run_date: str, landing_id: str) -> str:
     return f"collection_log/workspace={workspace}/run_date={run_date}/{landing_id}.parquet"
 
 
-def own(workspace: str) -> str:
+def internal_folder(workspace: str) -> str:
     """The folder for what the collector keeps of a workspace beside the tables."""
-    return f"{OWN}/{workspace}"
+    return f"{INTERNAL}/{workspace}"
 
 
-def memory(workspace: str) -> str:
+def metadata(workspace: str) -> str:
     """What the lake remembers of a workspace: schema version and time zone."""
-    return f"{own(workspace)}/workspace.json"
+    return f"{internal_folder(workspace)}/workspace.json"
 
 
 def lock(workspace: str) -> str:
     """Who collects the workspace now."""
-    return f"{own(workspace)}/lock.json"
+    return f"{internal_folder(workspace)}/lock.json"
 
 
 def journals(workspace: str) -> str:
     """The folder of journals that wait to be landed, one folder each."""
-    return f"{own(workspace)}/journal"
+    return f"{internal_folder(workspace)}/journal"
 
 
 def journal_entry(workspace: str, landing_id: str, number: int) -> str:
@@ -125,11 +125,11 @@ def tables() -> list[str]:
     return [*(table(scope, unit) for scope in Scope for unit in Unit), "restatements", "coverage", "collection_log"]
 
 
-def holdings(workspace: str) -> list[str]:
+def workspace_folders(workspace: str) -> list[str]:
     """The folders that hold a workspace's tables and its journals."""
     return [*(f"{table}/workspace={workspace}" for table in tables()), journals(workspace)]
 
 
-def damaged(workspace: str) -> str:
+def quarantine_folder(workspace: str) -> str:
     """The folder of files that were moved aside."""
-    return f"{own(workspace)}/damaged"
+    return f"{internal_folder(workspace)}/damaged"

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from collector.lake import journal
-from collector.lake.errors import LakeBusy
-from collector.lake.landing import Ground, Landed, land
-from collector.model import SeriesKey, Span
-from collector.outcome import Answered, Failed, Outcome, Skipped
+from collector.lake.landing import LandingCounts, WorkspaceLake, land
+from collector.lake.store import LakeBusy
+from collector.model import Answered, Failed, Outcome, SeriesKey, Skipped, Span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from collector.clock import Clock
-    from collector.lake.journal import Origin
+    from collector.lake.journal import LandingId
 
 T = TypeVar("T")
 
@@ -35,7 +34,7 @@ class Offload(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RecorderLimits:
     """When a buffer goes to the journal (points, seconds), and when a journal is landed in mid-run (bytes)."""
 
     flush_points: int = 100_000
@@ -43,18 +42,18 @@ class Bounds:
     land_bytes: int = 64 * 1024 * 1024
 
 
-DEFAULT_BOUNDS = Bounds()
+DEFAULT_LIMITS = RecorderLimits()
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeCounts:
     """What became of the windows so far. `failures` are the failed ones, `skips` the skipped, one a series."""
 
     ok: int = 0
     failed: int = 0
     skipped: int = 0
     attempts: int = 0
-    landed: Landed = field(default_factory=Landed)
+    landed: LandingCounts = field(default_factory=LandingCounts)
     failures: list[Failed] = field(default_factory=list)
     skips: dict[SeriesKey, Skipped] = field(default_factory=dict)
     skip_reasons: Counter[str] = field(default_factory=Counter)
@@ -64,10 +63,15 @@ class Recorder:
     """Takes the outcomes of one workspace's run: `record` each, then `close`."""
 
     def __init__(
-        self, ground: Ground, origin: Origin, clock: Clock, offload: Offload, bounds: Bounds = Bounds()
+        self,
+        lake: WorkspaceLake,
+        origin: LandingId,
+        clock: Clock,
+        offload: Offload,
+        bounds: RecorderLimits = RecorderLimits(),
     ) -> None:
-        self.tally = Tally()
-        self._ground, self._origin, self._clock, self._offload, self._bounds = ground, origin, clock, offload, bounds
+        self.counts = OutcomeCounts()
+        self._ground, self._origin, self._clock, self._offload, self._bounds = lake, origin, clock, offload, bounds
         self._waiting: list[Outcome] = []
         self._points = 0
         self._entries = 0
@@ -106,7 +110,7 @@ class Recorder:
     async def close(self) -> None:
         """Write and land all that was recorded."""
         async with self._writing:
-            self._waiting += self.tally.skips.values()
+            self._waiting += self.counts.skips.values()
             await self._write()
             if self._entries:
                 await self._land()
@@ -119,37 +123,35 @@ class Recorder:
             self._bytes += await self._offload(lambda: journal.write(store, workspace, origin, number, outcomes))
 
     async def _land(self) -> None:
-        self.tally.landed += await self._offload(lambda: _land_journal(self._ground, self._origin))
+        self.counts.landed += await self._offload(lambda: _land_journal(self._ground, self._origin))
         self._origin = replace(self._origin, number=self._origin.number + 1)
         self._entries = self._bytes = 0
 
     def _count(self, outcome: Answered | Failed) -> None:
-        self.tally.attempts += outcome.attempts
+        self.counts.attempts += outcome.attempts
         if isinstance(outcome, Answered):
-            self.tally.ok += 1
+            self.counts.ok += 1
         else:
-            self.tally.failed += 1
-            self.tally.failures.append(outcome)
+            self.counts.failed += 1
+            self.counts.failures.append(outcome)
 
     def _skip(self, outcome: Skipped) -> None:
         """Keep one outcome a series, over all of its skipped windows."""
-        self.tally.skipped += 1
-        self.tally.skip_reasons[outcome.error] += 1
-        kept = self.tally.skips.setdefault(outcome.window.series.key, outcome)
+        self.counts.skipped += 1
+        self.counts.skip_reasons[outcome.error] += 1
+        kept = self.counts.skips.setdefault(outcome.window.series.key, outcome)
         if kept is not outcome:
             whole = _hull(kept.whole or kept.window.span, outcome.window.span)
-            self.tally.skips[outcome.window.series.key] = kept._replace(whole=whole)
+            self.counts.skips[outcome.window.series.key] = kept._replace(whole=whole)
 
 
 def _hull(one: Span, other: Span) -> Span:
     return Span(min(one.first, other.first), max(one.stop, other.stop))
 
 
-def _land_journal(ground: Ground, origin: Origin) -> Landed:
-    files = journal.waiting(ground.store, ground.workspace).get(origin.landing_id)
+def _land_journal(lake: WorkspaceLake, origin: LandingId) -> LandingCounts:
+    files = journal.pending_journals(lake.store, lake.workspace).get(origin.landing_id)
     if files is None:
-        raise LakeBusy(
-            f"workspace {ground.workspace}: another run has taken it meanwhile, and landed this one's journal"
-        )
-    content = journal.read(ground.store, files)
-    return land(ground, content) if content else Landed()
+        raise LakeBusy(f"workspace {lake.workspace}: another run has taken it meanwhile, and landed this one's journal")
+    content = journal.read(lake.store, files)
+    return land(lake, content) if content else LandingCounts()

@@ -72,7 +72,7 @@ LOG = pa.schema(
     ]
 )
 
-ANSWERS = pa.schema(
+JOURNAL_SCHEMA = pa.schema(
     [
         *((name, pa.dictionary(pa.int32(), pa.string())) for name in SERIES),
         ("first", pa.int32()),
@@ -94,5 +94,5 @@ ANSWERS = pa.schema(
 `buckets` is null where the answer was whole: they are those from `first` up to `stop`, one for each of `sessions`.
 """
 
-WINDOWS = pa.schema(list(ANSWERS)[:-2])
+JOURNAL_WINDOWS_SCHEMA = pa.schema(list(JOURNAL_SCHEMA)[:-2])
 """The journal without the lists: what is held of it in memory, whatever its size."""

@@ -1,4 +1,6 @@
-"""The store: the one small interface between the lake and a file system (object stores join here).
+"""What can be wrong with a lake. The class says what to do; the text names the file and what to do about it.
+
+The store: the one small interface between the lake and a file system (object stores join here).
 
 A `Tag` names one version of a file: any change of the file changes it. A replacement may be made conditional on the tag
 that was read, so a run that lost its lock while asleep cannot overwrite newer data. Writing has two steps: `stage` does
@@ -17,8 +19,40 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-Tag = str
-ABSENT: Tag = ""
+
+class LakeError(Exception):
+    """The lake cannot be read or written: the workspace's run stops, what has landed stays (exit 5)."""
+
+
+class DamagedFile(LakeError):
+    """A file that the collector wrote cannot be read as what it wrote. `path` names it, `reason` says why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} is not as the collector wrote it ({reason}). `collector repair` moves it aside, and tells what "
+            "the next run fetches anew"
+        )
+        self.path, self.reason = path, reason
+
+
+class LakeRefused(LakeError):
+    """The lake holds what this config or program must not be mixed with: nothing is read or written (exit 2)."""
+
+
+class LakeBusy(LakeError):
+    """Another run holds the workspace (exit 4)."""
+
+
+class StageGone(LakeError):
+    """What was staged is gone before it was published: the run that took the workspace meanwhile has swept it away."""
+
+
+class Conflict(LakeError):
+    """A file is not what it was when it was read: another run has replaced it, and nothing was overwritten."""
+
+
+Version = str
+NO_FILE: Version = ""
 """The tag of a file that is not there: publish on it creates, and never replaces."""
 
 
@@ -31,7 +65,7 @@ class Staged:
 
     handle: Any
     size: int
-    tag: Tag = ABSENT
+    version: Version = NO_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +77,18 @@ class Replacement:
 
     path: str
     staged: Staged
-    expected: Tag | None
-    while_held: tuple[str, Tag] | None = None
+    expected: Version | None
+    if_locked: tuple[str, Version] | None = None
 
 
 class Store(Protocol):
     """Files under one root, by relative paths with `/`."""
 
-    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+    def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """The file, open for reading at any place, and the tag of just that version; None where there is none."""
         ...
 
-    def list(self, folder: str) -> Mapping[str, Tag]:
+    def list(self, folder: str) -> Mapping[str, Version]:
         """The paths of all files at any depth below a folder, each with its tag."""
         ...
 
@@ -62,7 +96,7 @@ class Store(Protocol):
         """Write a file that nobody sees. Leaving the block normally makes it safe; by an exception drops it."""
         ...
 
-    def publish(self, replacement: Replacement) -> Tag:
+    def publish(self, replacement: Replacement) -> Version:
         """Put a staged file in place in one step; returns the tag of what is there now.
 
         Raises Conflict where the file there is another than the expected one, or the lock's is; the staged file is
@@ -71,7 +105,7 @@ class Store(Protocol):
         """
         ...
 
-    def delete(self, path: str, expected: Tag | None = None) -> None:
+    def delete(self, path: str, expected: Version | None = None) -> None:
         """Remove a file; nothing happens where there is none. Raises Conflict as `publish` does."""
         ...
 
@@ -79,7 +113,7 @@ class Store(Protocol):
         """Rename a file out of the way. Raises Conflict where something is there already."""
         ...
 
-    def sweep(self) -> None:
+    def delete_staged(self) -> None:
         """Drop all that is staged, by runs that died too. Only the holder of the lock may."""
         ...
 
@@ -98,19 +132,19 @@ class Stage:
         return self._staged
 
 
-def put(store: Store, path: str, data: bytes | pa.Buffer, expected: Tag | None = None) -> Tag:
+def put(store: Store, path: str, data: bytes | pa.Buffer, expected: Version | None = None) -> Version:
     """Stage and publish a small file; returns its tag."""
     with store.stage() as stage:
         stage.sink.write(data)
     return store.publish(Replacement(path, stage.staged, expected))
 
 
-def get(store: Store, path: str) -> tuple[bytes, Tag] | None:
+def get(store: Store, path: str) -> tuple[bytes, Version] | None:
     """A small file's bytes and tag; None where there is none."""
     opened = store.open(path)
     if opened is None:
         return None
-    source, tag = opened
+    source, version = opened
     with source:
         data: bytes = source.read()
-    return data, tag
+    return data, version

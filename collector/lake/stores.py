@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from collector.config.settings import Storage
 from collector.lake import paths
-from collector.lake.errors import LakeRefused
 from collector.lake.local import LocalStore
+from collector.lake.store import LakeRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +21,10 @@ EXTRA = "objects"
 """What is to be installed for lakes in object stores."""
 
 
-def opener(lake: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Callable[[str], Store]:
+def store_factory(lake: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Callable[[str], Store]:
     """What opens the lake as a workspace's run sees it. Raises LakeRefused where that takes what is not installed."""
     if "://" not in lake:
-        return lambda workspace: LocalStore(Path(lake), paths.own(workspace))
+        return lambda workspace: LocalStore(Path(lake), paths.internal_folder(workspace))
     try:
         from collector.lake.objects import Bucket, ObjectStore
     except ModuleNotFoundError as error:
@@ -37,5 +37,5 @@ def opener(lake: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Callable[[str], S
 
 
 def open_store(lake: str, workspace: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Store:
-    """The lake as one workspace's run sees it. Raises LakeRefused as `opener` does."""
-    return opener(lake, storage)(workspace)
+    """The lake as one workspace's run sees it. Raises LakeRefused as `store_factory` does."""
+    return store_factory(lake, storage)(workspace)

@@ -1,29 +1,59 @@
-"""The views over the tables, for every engine: newest names, local hours, weeks. They hold no rows of their own.
+"""A view as a value: its columns, and where they come from.
+
+The views over the tables, for every engine: newest names, local hours, weeks. They hold no rows of their own.
 
 Names come from the coverage table, which has each series as it was last called and is small, so that a view costs
 hardly more than its table. A workspace that the config no longer has keeps its rows; its zone and local hours are null.
+
+A lake's declaration as a list of statements: what goes first, tables, then the views over them.
 """
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collector.lake.catalog import COVERAGE, SESSIONS
+from collector.lake.catalog import COVERAGE, SESSIONS, TABLES
 from collector.model import Scope, Unit
-from collector.query.view import View, ViewColumn
+from collector.query.engines.engine import UnsupportedAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from collector.lake.catalog import Table
-    from collector.query.engines.engine import Engine
-    from collector.query.ground import Ground
+    from collector.query.engines.engine import Engine, LakeLocation
 
 
-def views(engine: Engine, ground: Ground) -> tuple[View, ...]:
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """A column, the expression that gives it, and what it means."""
+
+    name: str
+    expression: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view. `source`: what stands behind its columns, from FROM on. `needs`: the tables and views that it reads."""
+
+    name: str
+    comment: str
+    columns: tuple[ViewColumn, ...]
+    source: str
+    needs: tuple[str, ...] = ()
+
+    def select(self, quoted: Callable[[str], str]) -> str:
+        """Its query."""
+        columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
+        return f"SELECT\n  {columns}\n{self.source}"
+
+
+def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:
     """All views, each behind those that it reads."""
     return (
-        _workspaces(engine, ground),
+        _workspaces(engine, location),
         _names("app"),
         _names("segment"),
         *(_sessions(engine, table) for table in SESSIONS),
@@ -39,9 +69,10 @@ _WORKSPACE = ViewColumn("workspace", "s.workspace", "the workspace's name in the
 _ZONE = "the time zone in which the workspace's days are cut; null for a workspace that the config no longer has"
 
 
-def _workspaces(engine: Engine, ground: Ground) -> View:
+def _workspaces(engine: Engine, location: LakeLocation) -> View:
     rows = "\nUNION ALL\n".join(
-        f"SELECT {engine.literal(name)} AS workspace, {engine.literal(zone)} AS timezone" for name, zone in ground.zones
+        f"SELECT {engine.literal(name)} AS workspace, {engine.literal(zone)} AS timezone"
+        for name, zone in location.zones
     )
     columns = (
         ViewColumn("workspace", "s.workspace", "the workspace's name"),
@@ -124,3 +155,38 @@ def _week(engine: Engine, day: str) -> Iterator[ViewColumn]:
     yield ViewColumn("week_start", engine.week_start(day), "the Monday of that date's week")
     yield ViewColumn("iso_week", engine.iso_week(day), "that date's ISO 8601 week, such as 2026-W47")
     yield ViewColumn("weekday", engine.weekday(day), "1 for Monday to 7 for Sunday")
+
+
+def ddl_statements(engine: Engine, location: LakeLocation, only: Collection[str] = ()) -> Iterator[str]:
+    """Declare all tables and views, or those named and what they read. Raises Undeclarable."""
+    wanted = select(engine, location, only)
+    yield from engine.before(location)
+    for table in TABLES:
+        if table.name in wanted:
+            yield from engine.table(table, location)
+    yield from view_statements(engine, location, wanted)
+
+
+def view_statements(engine: Engine, location: LakeLocation, wanted: Collection[str] | None = None) -> Iterator[str]:
+    """The views alone, over tables that are there already."""
+    for view in views(engine, location):
+        if wanted is None or view.name in wanted:
+            yield from engine.view(view)
+
+
+def select(engine: Engine, location: LakeLocation, only: Collection[str]) -> set[str]:
+    """The tables and views named and what they read; all where none is named. Raises Undeclarable."""
+    known: dict[str, tuple[str, ...]] = {table.name: () for table in TABLES}
+    known |= {view.name: view.needs for view in views(engine, location)}
+    found: set[str] = set()
+    waiting = list(only or known)
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise UnsupportedAddress(f"there is no table or view {name!r}; {hint}")
+        if name not in found:
+            found.add(name)
+            waiting += known[name]
+    return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import orjson
 
-from collector.show.redaction import Redaction
+from collector.redaction import LogRedactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,7 +44,7 @@ def configure(
 
     requests: whether those of each request are among them, where the level lets them through.
     """
-    lines = Lines(stream, style, Redaction(secrets))
+    lines = LineHandler(stream, style, LogRedactor(secrets))
     for name in (PACKAGE, *FOREIGN):
         logger = logging.getLogger(name)
         for handler in _installed(logger):
@@ -55,7 +55,7 @@ def configure(
 
 
 @contextlib.contextmanager
-def diverted(stream: TextIO, write: Callable[[str], object]) -> Iterator[None]:
+def redirect_lines(stream: TextIO, write: Callable[[str], object]) -> Iterator[None]:
     """Meanwhile hand lines meant for the stream to `write`, without their newline: something else is drawn there."""
     chosen = [lines for lines in _installed(logging.getLogger(PACKAGE)) if lines.stream is stream]
     for lines in chosen:
@@ -67,10 +67,10 @@ def diverted(stream: TextIO, write: Callable[[str], object]) -> Iterator[None]:
             lines.write = lines.write_to_stream
 
 
-class Lines(logging.Handler):
+class LineHandler(logging.Handler):
     """Writes records as lines. `write` takes a whole line and may be replaced for a while (`diverted`)."""
 
-    def __init__(self, stream: TextIO, style: Literal["text", "json"], redaction: Redaction) -> None:
+    def __init__(self, stream: TextIO, style: Literal["text", "json"], redaction: LogRedactor) -> None:
         super().__init__()
         self.stream = stream
         self._redaction = redaction
@@ -106,8 +106,8 @@ class Lines(logging.Handler):
         return orjson.dumps(self._redaction.members(told)).decode()
 
 
-def _installed(logger: logging.Logger) -> list[Lines]:
-    return [handler for handler in logger.handlers if isinstance(handler, Lines)]
+def _installed(logger: logging.Logger) -> list[LineHandler]:
+    return [handler for handler in logger.handlers if isinstance(handler, LineHandler)]
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -10,11 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from collector.calendar import label
+from collector.buckets import format_bucket
 from collector.model import Reason, Span, Unit
 from collector.plan import estimated_seconds
-from collector.show.figures import count, duration
-from collector.show.page import Page
+from collector.show.text import TextOutput, count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -111,7 +110,7 @@ def plan_report(plans: Sequence[tuple[Workspace, Collection[Window]]]) -> PlanRe
 
 def print_plan(plan: PlanReport, out: TextIO) -> None:
     """Write the plan as a table, with what to do next."""
-    page = Page(out)
+    page = TextOutput(out)
     if not plan.requests:
         page.line("nothing to do: the lake holds all that is wanted, and the lookback was read lately")
         return
@@ -120,7 +119,7 @@ def print_plan(plan: PlanReport, out: TextIO) -> None:
     page.table(head, [_row(workspace) for workspace in plan.workspaces], total)
     page.line()
     for unit, span in plan.spans:
-        page.line(f"{unit}s from {label(unit, span.first)} to {label(unit, span.stop - 1)}")
+        page.line(f"{unit}s from {format_bucket(unit, span.first)} to {format_bucket(unit, span.stop - 1)}")
     for workspace in plan.workspaces:
         if workspace.hours > 1:
             page.line(_beyond_an_hour(workspace), "yellow")

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from collector.simulator.faults import Fault, Faults, parse_rates
 from collector.simulator.options import (
     NEVER_LATE,
     Boundary,
     DayZone,
+    Fault,
+    Faults,
     HourFormat,
     LateOptions,
     Options,
     Order,
     PoolOptions,
+    parse_rates,
 )
 
 if TYPE_CHECKING:

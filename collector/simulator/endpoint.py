@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from collector.simulator.answers import Bodies, points, spoil
-from collector.simulator.faults import Fault
-from collector.simulator.questions import Refusal, read_question
-from collector.simulator.tally import Asked, Parameters
+from collector.simulator.answers import BadRequest, BodyCache, apply_fault, parse_query, points
+from collector.simulator.options import Fault
+from collector.simulator.sites import LoggedRequest, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from collector.simulator.simulation import Simulation
-    from collector.simulator.sites import Site
+    from collector.simulator.sites import SimulatedWorkspace
 
 SERIES_PATH: Final = "/sessions/data_series"
 SEGMENTS_PATH: Final = "/segments/list"
@@ -32,7 +31,7 @@ _JSON = "application/json"
 _HTML = "text/html"
 
 
-class Wire(Enum):
+class Delivery(Enum):
     """How a reply reaches the client: whole, cut short of its Content-Length, or not at all."""
 
     WHOLE = "whole"
@@ -58,7 +57,7 @@ class Reply:
     body: bytes
     headers: Mapping[str, str]
     content_type: str = _JSON
-    wire: Wire = Wire.WHOLE
+    wire: Delivery = Delivery.WHOLE
     delay_seconds: float = 0.0
 
 
@@ -67,7 +66,7 @@ class Endpoint:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._bodies = Bodies()
+        self._bodies = BodyCache()
 
     def answer(self, request: Request) -> Reply:
         """The reply to a request; it is counted, and paid for from the pool where its key is good."""
@@ -75,11 +74,11 @@ class Endpoint:
         site = self._simulation.sites.get(key)
         asked = tuple(sorted((name, text) for name, text in request.parameters.items() if name != "api_key"))
         reply = self._reply(request, key, site, asked)
-        outcome = str(reply.status) if reply.wire is Wire.WHOLE else reply.wire.value
-        self._simulation.tally.settle(Asked(site.name if site else None, request.path, asked, outcome))
+        outcome = str(reply.status) if reply.wire is Delivery.WHOLE else reply.wire.value
+        self._simulation.tally.settle(LoggedRequest(site.name if site else None, request.path, asked, outcome))
         return reply
 
-    def _reply(self, request: Request, key: str, site: Site | None, asked: Parameters) -> Reply:
+    def _reply(self, request: Request, key: str, site: SimulatedWorkspace | None, asked: Parameters) -> Reply:
         if request.path not in (SERIES_PATH, SEGMENTS_PATH):
             return _told(404, f"No such path: {request.path}", {})
         if request.method != "GET":
@@ -98,16 +97,16 @@ class Endpoint:
             return self._failure(fault, site)
         return self._series(request.parameters, site, fault)
 
-    def _series(self, parameters: Mapping[str, str], site: Site, fault: Fault | None) -> Reply:
+    def _series(self, parameters: Mapping[str, str], site: SimulatedWorkspace, fault: Fault | None) -> Reply:
         simulation = self._simulation
         at = simulation.now
-        question = read_question(parameters, site, at, simulation.options.boundary)
-        if isinstance(question, Refusal):
+        question = parse_query(parameters, site, at, simulation.options.boundary)
+        if isinstance(question, BadRequest):
             return _told(400, question.message, site.pool.headers())
         if fault in _WIRE_FAULTS or fault is None:
             reply = Reply(200, self._bodies.body(simulation, site, question, at), site.pool.headers())
             return self._on_the_wire(reply, fault) if fault else reply
-        body = spoil(fault, points(simulation, site, question, at), simulation, site, question)
+        body = apply_fault(fault, points(simulation, site, question, at), simulation, site, question)
         return Reply(200, body, site.pool.headers())
 
     def _on_the_wire(self, reply: Reply, fault: Fault) -> Reply:
@@ -115,9 +114,9 @@ class Endpoint:
             return replace(reply, delay_seconds=self._simulation.faults.slow_seconds)
         if fault is Fault.TRUNCATED:
             return replace(reply, body=reply.body[: len(reply.body) // 2])
-        return replace(reply, wire=Wire.CUT if fault is Fault.CUT else Wire.RESET)
+        return replace(reply, wire=Delivery.CUT if fault is Fault.CUT else Delivery.RESET)
 
-    def _failure(self, fault: Fault, site: Site) -> Reply:
+    def _failure(self, fault: Fault, site: SimulatedWorkspace) -> Reply:
         limits = site.pool.headers()
         match fault:
             case Fault.UNAVAILABLE:
@@ -132,7 +131,7 @@ class Endpoint:
             case _:
                 return _told(500, "Internal server error", limits)
 
-    def _segments(self, parameters: Mapping[str, str], site: Site) -> Reply:
+    def _segments(self, parameters: Mapping[str, str], site: SimulatedWorkspace) -> Reply:
         page = parameters.get("page", "0")
         if not (page.isascii() and page.isdigit() and len(page) < 10):
             return _told(400, "page must be an integer, 0 or more", site.pool.headers())

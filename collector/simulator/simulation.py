@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING
 
 from collector.clock import Clock, SystemClock
 from collector.model import SeriesKey, Span, Unit
-from collector.simulator.chance import chance
-from collector.simulator.faults import NO_FAULTS, FaultDraw, Faults
-from collector.simulator.options import Options
-from collector.simulator.sites import Site, sites_of
-from collector.simulator.tally import Tally
+from collector.simulator.options import NO_FAULTS, FaultDraw, Faults, Options, hash_unit
+from collector.simulator.sites import RequestLog, SimulatedWorkspace, sites_of
 from collector.simulator.traffic import day_edges, hours_of
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ class Simulation:
         self.options = options
         self.clock: Clock = clock or SystemClock()
         self.sites = sites_of(workspaces, options, self.clock)
-        self.tally = Tally(self.clock)
+        self.tally = RequestLog(self.clock)
         self.version = 0
         self._draw = FaultDraw(faults, options.seed)
         self._now = _aware(now)
@@ -82,7 +79,7 @@ class Simulation:
     def faults(self, faults: Faults) -> None:
         self._draw = FaultDraw(faults, self.options.seed)
 
-    def site(self, workspace: str) -> Site:
+    def site(self, workspace: str) -> SimulatedWorkspace:
         """The site of a workspace, by its name. KeyError where there is none."""
         for site in self.sites.values():
             if site.name == workspace:
@@ -115,7 +112,7 @@ class Simulation:
         """
         return self.site_rows(self.site(workspace), key, span, at or self.now)
 
-    def site_rows(self, site: Site, key: SeriesKey, span: Span, at: datetime) -> list[tuple[int, int]]:
+    def site_rows(self, site: SimulatedWorkspace, key: SeriesKey, span: Span, at: datetime) -> list[tuple[int, int]]:
         """As `rows`, for those who hold the site."""
         now = hours_of(at)
         edges = edges_of(key.unit, span, site)
@@ -133,16 +130,16 @@ class Simulation:
             if start < now and end > begun and bucket not in hidden
         ]
 
-    def _hidden(self, site: Site, key: SeriesKey, span: Span) -> set[int]:
+    def _hidden(self, site: SimulatedWorkspace, key: SeriesKey, span: Span) -> set[int]:
         withheld = self._withheld.get((site.name, key), set())
         share = self.options.absent_share
         if not share:
             return withheld
         root = (self.options.seed, "absent", site.name, key.unit, key.app_id, key.segment_id)
-        return withheld | {bucket for bucket in range(span.first, span.stop) if chance(*root, bucket) < share}
+        return withheld | {bucket for bucket in range(span.first, span.stop) if hash_unit(*root, bucket) < share}
 
 
-def edges_of(unit: Unit, span: Span, site: Site) -> list[float]:
+def edges_of(unit: Unit, span: Span, site: SimulatedWorkspace) -> list[float]:
     """The starts of the span's buckets and the end of its last, in hours since 1970-01-01T00:00Z."""
     edge = float if unit is Unit.HOUR else day_edges(site.zone)
     return [edge(bucket) for bucket in range(span.first, span.stop + 1)]

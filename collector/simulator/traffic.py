@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from collector.calendar import EPOCH, date_of, midnight
-from collector.simulator.chance import chance
+from collector.buckets import EPOCH, date_of, midnight
+from collector.simulator.options import hash_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,9 +51,11 @@ class Traffic:
         self._shift = standard_shift(zone)
         self._late = late
         self.start = hours_of(midnight(app.start, zone)) if young and app.start else -math.inf
-        self._base = (250 + 650 * chance(*self._root, "base")) * _size(app.name)
-        self._growth = 0.3 + 1.2 * chance(*self._root, "growth")
-        self._middle = hours_of(datetime(2024, 6, 1, tzinfo=EPOCH.tzinfo)) + 2 * _YEAR * chance(*self._root, "middle")
+        self._base = (250 + 650 * hash_unit(*self._root, "base")) * _size(app.name)
+        self._growth = 0.3 + 1.2 * hash_unit(*self._root, "growth")
+        self._middle = hours_of(datetime(2024, 6, 1, tzinfo=EPOCH.tzinfo)) + 2 * _YEAR * hash_unit(
+            *self._root, "middle"
+        )
         self._waves = tuple(self._rhythm_waves()) + tuple(self._noise_waves())
         self.cumulative = lru_cache(maxsize=4096)(self._cumulative)
         self._late_shares = lru_cache(maxsize=16)(self._make_late_shares)
@@ -65,7 +67,7 @@ class Traffic:
 
     def _noise_waves(self) -> list[tuple[float, float, float]]:
         turns = [(math.tau / period, swing) for period, swing in _NOISE]
-        return [(speed, swing / speed, math.tau * chance(*self._root, speed)) for speed, swing in turns]
+        return [(speed, swing / speed, math.tau * hash_unit(*self._root, speed)) for speed, swing in turns]
 
     def _cumulative(self, hours: float) -> float:
         """Sessions up to the instant, from an arbitrary origin.
@@ -131,16 +133,16 @@ class Traffic:
     def _late_share(self, hour: int, step: int) -> float:
         day = (hour + self._shift) // 24
         # Some days, and some hours of the others, are never late, so that only a part of the buckets restate.
-        if chance(*self._root, "late day", day) < _NEVER_LATE_BELOW:
+        if hash_unit(*self._root, "late day", day) < _NEVER_LATE_BELOW:
             return 0.0
-        weight = chance(*self._root, "late hour", hour)
+        weight = hash_unit(*self._root, "late hour", hour)
         left = max(0.0, 1 - (step - day) / self._late.days) if self._late.days else 0.0
         return self._late.share * left * weight if weight >= _NEVER_LATE_BELOW else 0.0
 
 
 def segment_fraction(seed: int, app_id: str, segment_id: str) -> float:
     """The part of an app's sessions that are a segment's: 2 to 35 in a hundred."""
-    return 0.02 + 0.33 * chance(seed, app_id, "segment", segment_id)
+    return 0.02 + 0.33 * hash_unit(seed, app_id, "segment", segment_id)
 
 
 @lru_cache(maxsize=256)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from unittest.mock import patch
 
-from collector import root
+from collector import commands
 from collector.__main__ import main
-from collector.lake.recorder import Bounds
+from collector.lake.recorder import RecorderLimits
 
 if __name__ == "__main__":
-    bounds = Bounds(land_bytes=int(sys.argv.pop(1)) * 1024)
-    with patch.object(root, "Bounds", lambda: bounds):
+    bounds = RecorderLimits(land_bytes=int(sys.argv.pop(1)) * 1024)
+    with patch.object(commands, "RecorderLimits", lambda: bounds):
         main()

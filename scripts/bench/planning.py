@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.calendar import closed_stop, span_of_dates
+from collector.buckets import end_of_closed, span_of_dates
 from collector.config.load import load
 from collector.lake import coverage_table
-from collector.lake.runs import NONE, as_coverage, with_answers
-from collector.lake.stores import opener
-from collector.plan import declared_series, plan
+from collector.lake.coverage_table import NO_COVERAGE, as_coverage, with_answers
+from collector.lake.stores import store_factory
+from collector.plan import configured_series, plan
 from scripts.bench.workload import AS_OF
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def main() -> None:
     """Write, read, plan."""
     config = load(Path(sys.argv[1]), {}, secrets=False)
     workspace = config.workspaces[0]
-    store = opener(config.lake, config.storage)(workspace.name)
-    runs = NONE
+    store = store_factory(config.lake, config.storage)(workspace.name)
+    runs = NO_COVERAGE
     for days_ago, lookback in ((2, None), (1, 15)):
         as_of = AS_OF - timedelta(days=days_ago)
         runs = with_answers(runs, answers(workspace, as_of, lookback), as_of, as_of - workspace.refresh_after)
-    recorded = coverage_table.Recorded(runs)
+    recorded = coverage_table.CoverageState(runs)
     for replacement in coverage_table.stage(store, workspace.name, recorded, workspace.timezone):
         store.publish(replacement)
     coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).runs)
@@ -49,7 +49,7 @@ def main() -> None:
 def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table:
     """What a night's journal would say: each series answered since its start, or for so many days."""
     rows = []
-    for declared in declared_series(workspace):
+    for declared in configured_series(workspace):
         key, zone, settle = declared.series.key, workspace.timezone, workspace.settle
         since = span_of_dates(key.unit, declared.start, None, zone).first
         rows.append(
@@ -60,11 +60,11 @@ def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table
                 "app_id": key.app_id,
                 "segment": declared.series.segment,
                 "segment_id": key.segment_id,
-                "first": closed_stop(key.unit, as_of - timedelta(days=days), settle, zone) if days else since,
-                "stop": closed_stop(key.unit, as_of, settle, zone),
+                "first": end_of_closed(key.unit, as_of - timedelta(days=days), settle, zone) if days else since,
+                "stop": end_of_closed(key.unit, as_of, settle, zone),
             }
         )
-    return pa.Table.from_pylist(rows, schema=NONE.drop_columns("answered_at").schema)
+    return pa.Table.from_pylist(rows, schema=NO_COVERAGE.drop_columns("answered_at").schema)
 
 
 if __name__ == "__main__":

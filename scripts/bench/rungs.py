@@ -18,22 +18,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from collector.api.client import Api
+from collector.api.client import ApiClient
 from collector.api.request import RequestBuilder
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
+from collector.commands import off_the_loop
 from collector.config.load import load
-from collector.fetch.lane import Lane
-from collector.fetch.pacing import ThrottlePacer
-from collector.fetch.stop import Stop
-from collector.lake.lock import Process
-from collector.lake.recorder import Bounds
-from collector.lake.stores import opener
-from collector.order import Order
+from collector.environment import Environment, RunOptions
+from collector.fetch.fetcher import WorkspaceFetcher
+from collector.fetch.limiter import EvenThrottle
+from collector.fetch.stop import StopRequest
+from collector.lake.process import ProcessIdentity
+from collector.lake.recorder import RecorderLimits
+from collector.lake.stores import store_factory
 from collector.plan import plan
-from collector.root import off_the_loop
 from collector.run import run
-from collector.world import World
 from scripts.bench.workload import AS_OF
 
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
     from collector.api.transport import Transport
     from collector.config.settings import Config, Workspace
     from collector.lake.recorder import Offload
-    from collector.model import Window
-    from collector.outcome import Outcome
+    from collector.model import Outcome, Window
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ async def transport(workspace: Workspace, windows: Sequence[Window]) -> None:
 async def api(workspace: Workspace, windows: Sequence[Window]) -> None:
     """HTTP, headers, decoding."""
     async with AiohttpTransport() as network:
-        await _abreast(workspace, windows, Api(workspace, network, SystemClock()).ask)
+        await _abreast(workspace, windows, ApiClient(workspace, network, SystemClock()).ask)
 
 
 async def lane(workspace: Workspace, windows: Sequence[Window]) -> None:
@@ -69,9 +67,9 @@ async def lane(workspace: Workspace, windows: Sequence[Window]) -> None:
 
     clock = SystemClock()
     async with AiohttpTransport() as network:
-        pacer = ThrottlePacer(workspace.rate_limit.per_second)
-        asker = Api(workspace, network, clock)
-        await Lane(workspace, asker, pacer, clock, random.Random(), Stop()).collect(windows, drop)  # noqa: S311  # jitter
+        pacer = EvenThrottle(workspace.rate_limit.per_second)
+        asker = ApiClient(workspace, network, clock)
+        await WorkspaceFetcher(workspace, asker, pacer, clock, random.Random(), StopRequest()).collect(windows, drop)  # noqa: S311  # jitter
 
 
 async def _abreast(workspace: Workspace, windows: Sequence[Window], ask: Callable[[Window], Awaitable[object]]) -> None:
@@ -99,21 +97,21 @@ async def whole(config: Config, spent: dict[str, float]) -> None:
         return await off_the_loop(on_thread)
 
     async with AiohttpTransport() as network:
-        await run(config, Order("budget", AS_OF), _world(config, network, timed), lambda *_: nullcontext())
+        await run(config, RunOptions("budget", AS_OF), _world(config, network, timed), lambda *_: nullcontext())
 
 
-def _world(config: Config, network: Transport, offload: Offload) -> World:
+def _world(config: Config, network: Transport, offload: Offload) -> Environment:
     """The composition root's, but for what is done off the event loop."""
-    return World(
+    return Environment(
         clock=SystemClock(),
-        store=opener(config.lake, config.storage),
+        store=store_factory(config.lake, config.storage),
         transport=network,
-        pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
+        pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
         rng=random.Random(),  # noqa: S311  # jitter
         offload=offload,
-        stop=Stop(),
-        process=Process.current(),
-        bounds=Bounds(),
+        stop=StopRequest(),
+        process=ProcessIdentity.current(),
+        bounds=RecorderLimits(),
     )
 
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.api.decode import Decoder, Points, decode
-from collector.api.errors import AskAgainError
-from collector.calendar import day_number
+from collector.api.errors import RetryableError
+from collector.buckets import day_number
 from collector.config.settings import NaiveHours
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
 from tests.fuzz.answers import assert_points
@@ -44,7 +44,7 @@ def read(
 
 
 def reason(body: bytes, window: Window | None = None, naive: NaiveHours = NaiveHours.UTC) -> str:
-    with pytest.raises(AskAgainError) as caught:
+    with pytest.raises(RetryableError) as caught:
         read(body, window, naive=naive)
     return str(caught.value)
 
@@ -186,7 +186,7 @@ def test_the_short_way_and_the_long_way_agree(counts: list[Any]) -> None:
     def told(decoder: Decoder) -> Points | str:
         try:
             return decoder.decode(body, make_window())
-        except AskAgainError as error:
+        except RetryableError as error:
             return str(error)
 
     assert told(practised) == told(Decoder(NEW_YORK, NaiveHours.UTC))
@@ -225,7 +225,7 @@ def test_any_bytes_are_points_in_the_window_or_a_reason(
     for part in (body, body[:cut], body):
         try:
             points = decoder.decode(part, window)
-        except AskAgainError as error:
+        except RetryableError as error:
             why = str(error)
         else:
             why = ""
@@ -240,6 +240,6 @@ def test_many_times_do_not_fill_the_memory() -> None:
     decoder = Decoder(NEW_YORK, NaiveHours.UTC)
     for batch in range(30):
         body = answer(*(point(f"{HOUR - timedelta(hours=batch * 1000 + n):%Y-%m-%dT%H:%M:%SZ}") for n in range(1000)))
-        with suppress(AskAgainError):
+        with suppress(RetryableError):
             decoder.decode(body, make_window())
     assert sum(map(len, decoder._known.values())) <= 8192

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.api.client import Api
+from collector.api.client import ApiClient, error_for_status
 from collector.api.errors import (
     ApiError,
-    AskAgainError,
-    GiveUpSeriesError,
-    PoolEmptyError,
-    StopWorkspaceError,
+    QuotaExhaustedError,
+    RetryableError,
+    SeriesRefusedError,
+    WorkspaceRefusedError,
 )
-from collector.api.judge import judge
-from collector.api.redact import LONGEST, Redactor
-from collector.api.transport import FakeTransport, Response
+from collector.api.transport import Response
 from collector.clock import SystemClock
 from collector.config.settings import Secret
 from collector.model import Unit
+from collector.redaction import LONGEST, Redactor
+from collector.testing import FakeTransport
 from tests.api.test_request import KEY, make_window, make_workspace
 
 
@@ -30,28 +30,28 @@ from tests.api.test_request import KEY, make_window, make_workspace
     [
         (200, None),
         (201, None),
-        (202, AskAgainError),
-        (301, StopWorkspaceError),
-        (304, StopWorkspaceError),
-        (400, GiveUpSeriesError),
-        (401, StopWorkspaceError),
-        (403, StopWorkspaceError),
-        (404, StopWorkspaceError),
-        (405, StopWorkspaceError),
-        (407, StopWorkspaceError),
-        (408, AskAgainError),
-        (422, GiveUpSeriesError),
-        (425, AskAgainError),
-        (429, PoolEmptyError),
-        (500, AskAgainError),
-        (504, AskAgainError),
-        (599, AskAgainError),
-        (999, AskAgainError),
+        (202, RetryableError),
+        (301, WorkspaceRefusedError),
+        (304, WorkspaceRefusedError),
+        (400, SeriesRefusedError),
+        (401, WorkspaceRefusedError),
+        (403, WorkspaceRefusedError),
+        (404, WorkspaceRefusedError),
+        (405, WorkspaceRefusedError),
+        (407, WorkspaceRefusedError),
+        (408, RetryableError),
+        (422, SeriesRefusedError),
+        (425, RetryableError),
+        (429, QuotaExhaustedError),
+        (500, RetryableError),
+        (504, RetryableError),
+        (599, RetryableError),
+        (999, RetryableError),
     ],
 )
 def test_what_each_status_means(status: int, kind: type[ApiError] | None) -> None:
     """Each status says what to do next, and each refusal names it."""
-    refusal = judge(status, {}, b'{"message":"because"}')
+    refusal = error_for_status(status, {}, b'{"message":"because"}')
     assert type(refusal) is (kind or type(None))
     assert refusal is None or f"HTTP {status}: " in str(refusal)
 
@@ -59,7 +59,7 @@ def test_what_each_status_means(status: int, kind: type[ApiError] | None) -> Non
 def test_a_redirect_names_the_host_alone() -> None:
     """Where a redirect led is told without path and query, which may hold the key."""
     for location in ("https://evil.test/x?api_key=secret", "//evil.test/secret", "http://[evil/secret"):
-        text = str(judge(302, {"location": location}, b""))
+        text = str(error_for_status(302, {"location": location}, b""))
         assert "evil" in text or "none" in text
         assert "secret" not in text
 
@@ -75,7 +75,7 @@ def test_a_redirect_names_the_host_alone() -> None:
 )
 def test_the_server_s_words_are_quoted(body: bytes, expected: str) -> None:
     """What the server said stands in the error, whatever its form."""
-    assert expected in str(judge(500, {}, body))
+    assert expected in str(error_for_status(500, {}, body))
 
 
 keys = st.text(st.characters(min_codepoint=33, codec="utf-8"), min_size=8, max_size=60)
@@ -95,10 +95,10 @@ def test_no_form_of_the_key_survives(key: str, form: object, around: str) -> Non
 
 async def said(status: int, body: str) -> str:
     """What is told of a reply: the error, or the warning beside its points."""
-    api = Api(make_workspace(), FakeTransport(lambda _: Response(status, {}, body.encode())), SystemClock())
+    api = ApiClient(make_workspace(), FakeTransport(lambda _: Response(status, {}, body.encode())), SystemClock())
     try:
         return (await api.ask(make_window(Unit.DAY, 20000, 1))).points.warning or ""
-    except AskAgainError as error:
+    except RetryableError as error:
         return str(error)
 
 
@@ -127,8 +127,8 @@ def test_an_error_of_the_api_is_one_clean_line() -> None:
         body = json.dumps({"message": f"Invalid API key: {KEY}\n\x1b[31m" + "x" * 5000}).encode()
         return Response(401, {"x-ratelimit-remaining": "", "x-ratelimit-limit": "250000"}, body)
 
-    api = Api(make_workspace(), FakeTransport(handler), SystemClock())
-    with pytest.raises(StopWorkspaceError) as caught:
+    api = ApiClient(make_workspace(), FakeTransport(handler), SystemClock())
+    with pytest.raises(WorkspaceRefusedError) as caught:
         asyncio.run(api.ask(make_window(Unit.DAY, 20000, 1)))
     text = str(caught.value)
     assert "Invalid API key: ***" in text

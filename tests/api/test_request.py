@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector import __version__
 from collector.api.request import build
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.config.settings import Auth, Secret, Workspace
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
 

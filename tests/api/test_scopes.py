@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from collector.api.scopes import Deadlines
+from collector.api.cancellation import Timeouts
 from tests.fetch.virtual import run
 
 
 def test_what_takes_too_long_ends_with_a_timeout() -> None:
     """Soon after the limit, and what ends in time is left alone; many limits have one timer."""
 
-    async def work(deadlines: Deadlines, seconds: float) -> str:
+    async def work(deadlines: Timeouts, seconds: float) -> str:
         try:
             with deadlines.within(5):
                 await asyncio.sleep(seconds)
@@ -20,7 +20,7 @@ def test_what_takes_too_long_ends_with_a_timeout() -> None:
         return "done"
 
     async def main() -> list[str]:
-        deadlines = Deadlines()
+        deadlines = Timeouts()
         told = await asyncio.gather(*(work(deadlines, seconds) for seconds in (1, 4.8, 60, 600)))
         assert not deadlines.running
         return told
@@ -31,13 +31,13 @@ def test_what_takes_too_long_ends_with_a_timeout() -> None:
 def test_a_cancellation_from_outside_stays_one() -> None:
     """Before the limit, and at the very instant of it: whoever cancels the task sees it cancelled."""
 
-    async def work(deadlines: Deadlines) -> None:
+    async def work(deadlines: Timeouts) -> None:
         with deadlines.within(5):
             await asyncio.sleep(60)
 
     async def main() -> None:
         for at_once in (False, True):
-            deadlines = Deadlines()
+            deadlines = Timeouts()
             task = asyncio.create_task(work(deadlines))
             await asyncio.sleep(1)
             for scope in deadlines.running if at_once else ():
@@ -53,7 +53,7 @@ def test_a_scope_around_it_is_told_apart() -> None:
     """An outer timeout ends the outer block, an inner limit the inner one."""
 
     async def main() -> list[str]:
-        told, deadlines = [], Deadlines()
+        told, deadlines = [], Timeouts()
         try:
             async with asyncio.timeout(3):
                 try:
@@ -77,7 +77,7 @@ def test_an_error_in_the_block_is_its_own() -> None:
     """What is raised in the block comes out as it is, and the limit is forgotten."""
 
     async def main() -> None:
-        deadlines = Deadlines()
+        deadlines = Timeouts()
         with pytest.raises(KeyError), deadlines.within(1):
             raise KeyError("mine")
         await asyncio.sleep(5)

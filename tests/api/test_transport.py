@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from collector.api.client import Api
-from collector.api.errors import AskAgainError, StopWorkspaceError
+from collector.api.client import ApiClient
+from collector.api.errors import RetryableError, WorkspaceRefusedError
 from collector.api.request import Request, build
 from collector.api.transport import AiohttpTransport, Response
 from collector.clock import SystemClock
@@ -59,7 +59,7 @@ def get(answer: Answer, timeout: float = 5.0, largest: int = 100_000) -> Respons
 
 def failure(answer: Answer, **limits: float) -> str:
     """The error's text, which must not hold the key, nor its causes."""
-    with pytest.raises(AskAgainError) as caught:
+    with pytest.raises(RetryableError) as caught:
         get(answer, **limits)  # type: ignore[arg-type]
     assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}{caught.value.__cause__}"
     return str(caught.value)
@@ -127,8 +127,8 @@ def test_a_redirect_is_refused_and_never_carries_the_key(auth: Auth) -> None:
                 raise web.HTTPTemporaryRedirect(f"{elsewhere}{request.raw_path}")
 
             async with serving(redirect) as endpoint:
-                api = Api(make_workspace(endpoint=endpoint, auth=auth), transport, SystemClock())
-                with pytest.raises(StopWorkspaceError) as caught:
+                api = ApiClient(make_workspace(endpoint=endpoint, auth=auth), transport, SystemClock())
+                with pytest.raises(WorkspaceRefusedError) as caught:
                     await api.ask(make_window(Unit.DAY, 20000, 1))
         return str(caught.value)
 
@@ -203,7 +203,7 @@ def test_a_reset_is_an_error_and_the_request_is_sent_once(after: bytes) -> None:
         async with server, AiohttpTransport() as transport:
             request = Request(URL(f"http://127.0.0.1:{port}/"), {})
             assert (await transport.get(request)).body == b"ok"
-            with pytest.raises(AskAgainError) as caught:
+            with pytest.raises(RetryableError) as caught:
                 await transport.get(request)  # on the connection that was kept
         return str(caught.value)
 
@@ -231,7 +231,7 @@ def test_what_is_no_http_is_an_error(reply: bytes, expected: str) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server, AiohttpTransport() as transport:
-            with pytest.raises(AskAgainError) as caught:
+            with pytest.raises(RetryableError) as caught:
                 await transport.get(Request(URL(f"http://127.0.0.1:{port}/"), {}))
         return str(caught.value)
 
@@ -241,7 +241,7 @@ def test_what_is_no_http_is_an_error(reply: bytes, expected: str) -> None:
 def ask_in_vain(url: str, largest: int = 1000) -> str:
     async def main() -> str:
         async with AiohttpTransport(largest) as transport:
-            with pytest.raises(AskAgainError) as caught:
+            with pytest.raises(RetryableError) as caught:
                 await transport.get(Request(URL(url, encoded=True), {}, 5))
         return str(caught.value)
 
@@ -274,7 +274,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 ASK_ONCE = """
 import asyncio, sys
 from yarl import URL
-from collector.api.errors import AskAgainError
+from collector.api.errors import RetryableError
 from collector.api.request import Request
 from collector.api.transport import AiohttpTransport
 
@@ -284,7 +284,7 @@ async def main():
 
 try:
     print(asyncio.run(main()))
-except AskAgainError as error:
+except RetryableError as error:
     print(error)
 """
 

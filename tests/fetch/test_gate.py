@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.api.headers import SILENT, ReplyHeaders
-from collector.fetch.gate import Gate
-from collector.fetch.pacing import ThrottlePacer
-from collector.fetch.pool import Pool
-from collector.fetch.progress import LaneProgress
+from collector.api.headers import NO_HEADERS, RateLimitHeaders
+from collector.fetch.fetcher import FetchProgress
+from collector.fetch.limiter import EvenThrottle, RateLimiter
+from collector.fetch.quota import Quota
 from tests.fetch.virtual import VirtualClock, VirtualLoop, run, throttled_by
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 SECONDS = 20.0
 
 
-class Interrupted(ThrottlePacer):
+class Interrupted(EvenThrottle):
     """A pacer after which the event loop is held up for a share of the requests, before they can be sent."""
 
     def __init__(self, rate: float, share: float, seconds: float) -> None:
@@ -36,7 +35,7 @@ class Interrupted(ThrottlePacer):
 
 
 def sent_through(
-    pacer: ThrottlePacer, pool: Pool, headers: Callable[[int], ReplyHeaders] = lambda _: SILENT
+    pacer: EvenThrottle, pool: Quota, headers: Callable[[int], RateLimitHeaders] = lambda _: NO_HEADERS
 ) -> list[float]:
     """When requests go out for a while from 1000.0 on, 0.05 s each; the answer to each is refused if it says wait."""
     sent: list[float] = []
@@ -46,7 +45,7 @@ def sent_through(
         assert isinstance(loop, VirtualLoop)
         loop.hold_up(1000.0)
         with throttled_by(loop):
-            gate = Gate(pool, pacer, clock, LaneProgress("acme"))
+            gate = RateLimiter(pool, pacer, clock, FetchProgress("acme"))
             dispatching = asyncio.create_task(gate.dispatch())
 
             async def work() -> None:
@@ -73,7 +72,7 @@ def sent_through(
 def test_who_was_let_through_and_comes_late_breaks_no_second(rate: int, share: float, seconds: float) -> None:
     """What is held up between the gate and the wire is not sent on top of a second that is full; hardly any is lost."""
     random.seed(rate)
-    sent = sent_through(Interrupted(rate, share, seconds), Pool(10**9, 0, random.random))
+    sent = sent_through(Interrupted(rate, share, seconds), Quota(10**9, 0, random.random))
     assert max(bisect_left(sent, since + 1.0) - place for place, since in enumerate(sent)) <= rate
     assert len(sent) >= 0.9 * SECONDS * rate
 
@@ -81,9 +80,9 @@ def test_who_was_let_through_and_comes_late_breaks_no_second(rate: int, share: f
 def test_who_comes_late_to_a_pool_that_has_closed_waits_for_it() -> None:
     """A 429 that says so stops those as well who had been let through and were late."""
     random.seed(1)
-    pool = Pool(10**9, 0, random.random)
+    pool = Quota(10**9, 0, random.random)
     sent = sent_through(
-        Interrupted(9, 1, 0.02), pool, lambda number: ReplyHeaders(retry_after=60.0 if number == 50 else None)
+        Interrupted(9, 1, 0.02), pool, lambda number: RateLimitHeaders(retry_after=60.0 if number == 50 else None)
     )
     assert len(sent) == 50
     assert pool.closed_until is not None

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collector.api.errors import AskAgainError
+from collector.api.errors import RetryableError
 from collector.api.transport import Response
 from collector.config.settings import Retry
-from collector.fetch.stop import Stop
-from collector.outcome import Answered, Failed, Outcome, Skipped
+from collector.fetch.stop import StopRequest
+from collector.model import Answered, Failed, Outcome, Skipped
 from tests.fetch.virtual import KEY, START, Braze, EvenPacer, Night, collect, make_windows, make_workspace, run
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def silent(begins: float, ends: float) -> Callable[[Request], Awaitable[Response
     async def server(request: Request) -> Response:
         if begins <= asyncio.get_running_loop().time() < ends:
             await asyncio.sleep(request.timeout_seconds)
-            raise AskAgainError("no whole reply from rest.test within 30 s")
+            raise RetryableError("no whole reply from rest.test within 30 s")
         return await braze(request)
 
     return server
@@ -280,7 +280,7 @@ def test_an_empty_pool_is_not_touched() -> None:
 def test_a_stop_lets_what_is_in_flight_finish() -> None:
     """A stop ends dispatch at once; what is in flight is answered within the grace; the rest is skipped."""
     server = Braze(latency=1.0)
-    stop = Stop(grace_seconds=5)
+    stop = StopRequest(grace_seconds=5)
 
     async def main() -> tuple[list[Outcome], float]:
         asyncio.get_running_loop().call_later(3.1, stop.request, "deadline reached")
@@ -300,7 +300,7 @@ def test_a_stop_cuts_what_does_not_finish() -> None:
         await asyncio.sleep(1e6)
         raise AssertionError
 
-    stop = Stop(grace_seconds=5)
+    stop = StopRequest(grace_seconds=5)
 
     async def main() -> tuple[list[Outcome], float]:
         asyncio.get_running_loop().call_later(2, stop.request, "SIGTERM")
@@ -316,7 +316,7 @@ def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
     """Backoff, a pause of the pool and the throttle all end with the stop: failed where tried, skipped where not."""
 
     async def stopped(server: Braze, pacer: EvenPacer) -> tuple[Counter[str], float]:
-        stop, began = Stop(grace_seconds=5), asyncio.get_running_loop().time()
+        stop, began = StopRequest(grace_seconds=5), asyncio.get_running_loop().time()
         asyncio.get_running_loop().call_later(2, stop.request, "SIGINT")
         outcomes = await Night(server, stop=stop, pacer=pacer).collect(make_windows(20))
         return kinds(outcomes), asyncio.get_running_loop().time() - began
@@ -338,7 +338,7 @@ def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
 def test_a_stop_ahead_of_the_start_sends_nothing() -> None:
     """A lane that is started after the stop skips all."""
     server = Braze()
-    stop = Stop()
+    stop = StopRequest()
     stop.request("deadline reached")
     stop.request("SIGTERM")
     assert kinds(collect(server, make_windows(5), stop=stop)) == {"Skipped": 5}
@@ -402,7 +402,7 @@ def test_a_waiting_worker_keeps_no_points_alive() -> None:
             if isinstance(outcome, Answered):
                 seen.append(weakref.ref(outcome.sessions))
 
-        stop = Stop(grace_seconds=0)
+        stop = StopRequest(grace_seconds=0)
         server = Braze(latency=1000.0)
         asyncio.get_running_loop().call_later(1500, stop.request, "enough")
         task = asyncio.create_task(
@@ -449,7 +449,7 @@ def test_network_failures_have_no_status() -> None:
     """A window that got no reply at all fails without a status."""
 
     async def server(_: Request) -> Response:
-        raise AskAgainError("no connection to rest.test: refused")
+        raise RetryableError("no connection to rest.test: refused")
 
     outcomes = collect(server, make_windows(1))
     assert isinstance(outcomes[0], Failed)

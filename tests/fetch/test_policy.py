@@ -10,12 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.api.errors import AskAgainError, GiveUpSeriesError
-from collector.api.headers import ReplyHeaders
+from collector.api.errors import RetryableError, SeriesRefusedError
+from collector.api.headers import RateLimitHeaders
 from collector.config.settings import Retry
-from collector.fetch.breaker import EXHAUSTED_IN_A_ROW, REFUSED_AT_FIRST, SILENT_IN_A_ROW, SILENT_SECONDS, Breaker
-from collector.fetch.pacing import ThrottlePacer
-from collector.fetch.retry import longest_wait, retrying
+from collector.fetch.limiter import EvenThrottle
+from collector.fetch.retry import (
+    EXHAUSTED_IN_A_ROW,
+    REFUSED_AT_FIRST,
+    SILENT_IN_A_ROW,
+    SILENT_SECONDS,
+    CircuitBreaker,
+    max_backoff,
+    retrying,
+)
 from tests.fetch.virtual import VirtualLoop, run, throttled_by
 
 
@@ -39,7 +46,7 @@ def test_the_backoff_doubles_up_to_its_bound_with_full_jitter() -> None:
     """Each wait lies anywhere between nothing and twice the last bound, `max_seconds` at most."""
     retry = Retry(attempts=9, base_seconds=0.5, max_seconds=10)
     bounds = [0.5, 1, 2, 4, 8, 10, 10, 10]
-    runs = [waits_of(retry, [AskAgainError("x") for _ in range(8)], seed) for seed in range(200)]
+    runs = [waits_of(retry, [RetryableError("x") for _ in range(8)], seed) for seed in range(200)]
     for bound, column in zip(bounds, zip(*runs, strict=True), strict=True):
         assert 0 <= min(column) < 0.1 * bound
         assert 0.9 * bound < max(column) <= bound
@@ -47,26 +54,26 @@ def test_the_backoff_doubles_up_to_its_bound_with_full_jitter() -> None:
 
 def test_retry_after_is_a_least_wait() -> None:
     """The wait that the server names is kept, whatever chance says."""
-    error = AskAgainError("x", headers=ReplyHeaders(retry_after=100.0))
+    error = RetryableError("x", headers=RateLimitHeaders(retry_after=100.0))
     assert waits_of(Retry(), [error]) == [100.0]
 
 
 def test_other_errors_are_not_tried_again() -> None:
     """What is not to be asked again comes out at once."""
-    with pytest.raises(GiveUpSeriesError):
-        waits_of(Retry(), [GiveUpSeriesError("x")])
+    with pytest.raises(SeriesRefusedError):
+        waits_of(Retry(), [SeriesRefusedError("x")])
 
 
 def test_the_last_error_comes_out() -> None:
     """After the last attempt its own error is raised, not one of the library's."""
-    with pytest.raises(AskAgainError, match="third"):
-        waits_of(Retry(attempts=3), [AskAgainError("first"), AskAgainError("second"), AskAgainError("third")])
+    with pytest.raises(RetryableError, match="third"):
+        waits_of(Retry(attempts=3), [RetryableError("first"), RetryableError("second"), RetryableError("third")])
 
 
 @given(st.integers(1, 10**6), st.floats(0.001, 1e6), st.floats(0.001, 1e6))
 def test_no_count_overflows_the_backoff(failed: int, base: float, most: float) -> None:
     """However many attempts, the wait is a number within its bound."""
-    assert 0 < longest_wait(Retry(10, base, most), failed) <= most
+    assert 0 < max_backoff(Retry(10, base, most), failed) <= most
 
 
 def _let_through(per_second: float, stalls: dict[int, float], seconds: float, began: float = 1000.0) -> list[float]:
@@ -78,7 +85,7 @@ def _let_through(per_second: float, stalls: dict[int, float], seconds: float, be
         assert isinstance(loop, VirtualLoop)
         loop.hold_up(began)
         with throttled_by(loop):
-            pacer = ThrottlePacer(per_second)
+            pacer = EvenThrottle(per_second)
             while loop.time() < began + seconds:
                 loop.hold_up(stalls.get(len(passed), 0))
                 await pacer.acquire()
@@ -130,7 +137,7 @@ def test_the_throttle_lets_through_at_once_what_it_may() -> None:
 
 def test_the_breaker_counts_windows_in_a_row() -> None:
     """Ten windows without an answer between them trip it; an answer begins the count anew."""
-    breaker = Breaker(patience=4)
+    breaker = CircuitBreaker(patience=4)
     for _ in range(EXHAUSTED_IN_A_ROW - 1):
         breaker.window_failed()
     assert breaker.tripped is None
@@ -142,7 +149,7 @@ def test_the_breaker_counts_windows_in_a_row() -> None:
 
 def test_silence_trips_it_by_time_and_number() -> None:
     """Two attempts with an hour between them are no silence of an hour; a reply of any kind begins it anew."""
-    breaker = Breaker(patience=4)
+    breaker = CircuitBreaker(patience=4)
     breaker.heard_nothing(0.0)
     breaker.heard_nothing(3600.0)
     assert breaker.tripped is None
@@ -156,7 +163,7 @@ def test_silence_trips_it_by_time_and_number() -> None:
 def test_refused_series_trip_it_only_where_nothing_was_answered() -> None:
     """Many refused series are the config's mistake; all of them, the workspace's."""
     for answered in (True, False):
-        breaker = Breaker(patience=4)
+        breaker = CircuitBreaker(patience=4)
         if answered:
             breaker.answered()
         for _ in range(REFUSED_AT_FIRST):
@@ -166,7 +173,7 @@ def test_refused_series_trip_it_only_where_nothing_was_answered() -> None:
 
 def test_probation_ends_with_an_answer() -> None:
     """After as many failed attempts as its patience one window alone goes on, until there is an answer."""
-    breaker = Breaker(patience=3)
+    breaker = CircuitBreaker(patience=3)
     for _ in range(3):
         assert not breaker.probation
         breaker.attempt_failed()

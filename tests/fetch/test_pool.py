@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.api.headers import SILENT, ReplyHeaders
-from collector.fetch.pool import Pool
+from collector.api.headers import NO_HEADERS, RateLimitHeaders
+from collector.fetch.quota import Quota
 from tests.fetch.virtual import START
 
 NOW = START + timedelta(minutes=20)
 HOUR = START + timedelta(hours=1)
 
 
-def make_pool(per_hour: int = 1000, reserve: float = 0.2) -> Pool:
-    return Pool(per_hour, reserve, lambda: 0.5)
+def make_pool(per_hour: int = 1000, reserve: float = 0.2) -> Quota:
+    return Quota(per_hour, reserve, lambda: 0.5)
 
 
-def told(remaining: int, reset: datetime | None = HOUR, limit: int | None = 1000) -> ReplyHeaders:
-    return ReplyHeaders(limit, remaining, reset)
+def told(remaining: int, reset: datetime | None = HOUR, limit: int | None = 1000) -> RateLimitHeaders:
+    return RateLimitHeaders(limit, remaining, reset)
 
 
-def ask(pool: Pool, headers: ReplyHeaders, now: datetime = NOW) -> None:
+def ask(pool: Quota, headers: RateLimitHeaders, now: datetime = NOW) -> None:
     """One request and its answer."""
     assert pool.may_send(now)
     pool.answered(pool.sent(now), headers, now)
@@ -34,7 +34,7 @@ def test_one_request_goes_ahead() -> None:
     turn = pool.sent(NOW)
     assert not pool.may_send(NOW)
     assert pool.closed_until is None
-    pool.answered(turn, SILENT, NOW)
+    pool.answered(turn, NO_HEADERS, NOW)
     assert pool.may_send(NOW)
 
 
@@ -140,7 +140,7 @@ def test_many_429s_are_one_pause() -> None:
     ask(pool, told(900))
     turns = [pool.sent(NOW) for _ in range(10)]
     for turn in turns:
-        pool.refused(turn, ReplyHeaders(retry_after=30.0), NOW)
+        pool.refused(turn, RateLimitHeaders(retry_after=30.0), NOW)
     assert pool.closed_until == NOW + timedelta(seconds=30.5)
     later = pool.closed_until
     assert pool.may_send(later)
@@ -150,15 +150,15 @@ def test_many_429s_are_one_pause() -> None:
 @pytest.mark.parametrize(
     ("headers", "wait"),
     [
-        (ReplyHeaders(), 2400.5),
-        (ReplyHeaders(retry_after=5.0), 5.5),
+        (RateLimitHeaders(), 2400.5),
+        (RateLimitHeaders(retry_after=5.0), 5.5),
         (told(0), 2400.5),
-        (ReplyHeaders(1000, 0, HOUR, 5.0), 2400.5),
-        (ReplyHeaders(1000, 0, None, 3000.0), 3000.5),
+        (RateLimitHeaders(1000, 0, HOUR, 5.0), 2400.5),
+        (RateLimitHeaders(1000, 0, None, 3000.0), 3000.5),
         (told(900), 1.5),
     ],
 )
-def test_how_long_a_429_closes(headers: ReplyHeaders, wait: float) -> None:
+def test_how_long_a_429_closes(headers: RateLimitHeaders, wait: float) -> None:
     """`Retry-After`, unless the pool is told to be at its floor: then the reset; a pool that holds some, shortly."""
     pool = make_pool()
     pool.refused(pool.sent(NOW), headers, NOW)
@@ -170,7 +170,7 @@ def test_failures_without_headers_may_have_cost_one() -> None:
     pool = make_pool()
     ask(pool, told(212))
     assert pool.headroom() == 4
-    ask(pool, SILENT)
+    ask(pool, NO_HEADERS)
     assert pool.headroom() == 3
     ask(pool, told(211))
     assert pool.headroom() == 3
@@ -188,11 +188,11 @@ numbers = st.one_of(st.none(), st.integers(0, 2000), st.integers(0, 10**12))
 instants = st.one_of(st.none(), st.datetimes(datetime(1971, 1, 1), datetime(9000, 1, 1)).map(  # noqa: DTZ001
     lambda naive: naive.replace(tzinfo=START.tzinfo)), st.integers(-7200, 7200).map(
     lambda seconds: NOW + timedelta(seconds=seconds)))  # fmt: skip
-lies = st.builds(ReplyHeaders, numbers, numbers, instants, st.one_of(st.none(), st.floats(0, 3900)))
+lies = st.builds(RateLimitHeaders, numbers, numbers, instants, st.one_of(st.none(), st.floats(0, 3900)))
 
 
 @given(st.lists(st.tuples(lies, st.booleans(), st.floats(0, 4000)), max_size=30))
-def test_no_headers_shut_it_for_ever(answers: list[tuple[ReplyHeaders, bool, float]]) -> None:
+def test_no_headers_shut_it_for_ever(answers: list[tuple[RateLimitHeaders, bool, float]]) -> None:
     """Whatever the headers say, it opens again within two hours, and counts what is in flight right."""
     pool, now = make_pool(), NOW
     for headers, refuse, pause in answers:

@@ -17,17 +17,18 @@ from zoneinfo import ZoneInfo
 import orjson
 from asyncio_throttle import throttler
 
-from collector.api.client import Api
+from collector.api.client import ApiClient
 from collector.api.request import Request
-from collector.api.transport import FakeTransport, Response
+from collector.api.transport import Response
 from collector.config.settings import RateLimit, Retry, Secret, Workspace
-from collector.fetch import pacing
-from collector.fetch.lane import Lane
-from collector.fetch.stop import Stop
+from collector.fetch import limiter
+from collector.fetch.fetcher import WorkspaceFetcher
+from collector.fetch.stop import StopRequest
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
+from collector.testing import FakeTransport
 
 if TYPE_CHECKING:
-    from collector.outcome import Outcome
+    from collector.model import Outcome
 
 T = TypeVar("T")
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -65,7 +66,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def throttled_by(loop: VirtualLoop) -> Iterator[None]:
     """Pacer and throttle, which ask the machine for the time, go by the loop's."""
     watch = SimpleNamespace(monotonic=loop.time)
-    with patch.object(pacing, "time", watch), patch.object(throttler, "time", watch):
+    with patch.object(limiter, "time", watch), patch.object(throttler, "time", watch):
         yield
 
 
@@ -229,14 +230,14 @@ class Night:
 
     server: Callable[[Request], Awaitable[Response]]
     workspace: Workspace = field(default_factory=make_workspace)
-    stop: Stop = field(default_factory=lambda: Stop(grace_seconds=5))
+    stop: StopRequest = field(default_factory=lambda: StopRequest(grace_seconds=5))
     pacer: FreePacer | EvenPacer = field(default_factory=FreePacer)
     clock: VirtualClock = field(default_factory=VirtualClock)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        api = Api(self.workspace, FakeTransport(self.server), self.clock)
-        self.lane = Lane(self.workspace, api, self.pacer, self.clock, random.Random(3), self.stop)  # noqa: S311
+        api = ApiClient(self.workspace, FakeTransport(self.server), self.clock)
+        self.lane = WorkspaceFetcher(self.workspace, api, self.pacer, self.clock, random.Random(3), self.stop)  # noqa: S311
 
     async def collect(self, windows: list[Window]) -> list[Outcome]:
         async def record(outcome: Outcome) -> None:

@@ -14,20 +14,21 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from collector.api.client import Api, Reply
+from collector.api.client import ApiClient, Reply
 from collector.api.errors import (
     ApiError,
-    AskAgainError,
-    GiveUpSeriesError,
-    PoolEmptyError,
-    StopWorkspaceError,
+    QuotaExhaustedError,
+    RetryableError,
+    SeriesRefusedError,
+    WorkspaceRefusedError,
 )
-from collector.api.redact import LONGEST
-from collector.api.transport import FakeTransport, Response
-from collector.calendar import EPOCH, day_number, label
+from collector.api.transport import Response
+from collector.buckets import EPOCH, day_number, format_bucket
 from collector.clock import SystemClock
 from collector.config.settings import NaiveHours, Secret
 from collector.model import MAX_WINDOW, Reason, Span, Unit, Window
+from collector.redaction import LONGEST
+from collector.testing import FakeTransport
 from tests.builders import NOW, make_series, make_workspace
 from tests.fuzz.replies import number, response_of
 
@@ -67,7 +68,7 @@ def check(data: bytes) -> None:
         assert_points(outcome.points, window.span)
         texts = [outcome.points.warning] if outcome.points.warning is not None else []
     else:
-        assert type(outcome) in (AskAgainError, GiveUpSeriesError, PoolEmptyError, StopWorkspaceError)
+        assert type(outcome) in (RetryableError, SeriesRefusedError, QuotaExhaustedError, WorkspaceRefusedError)
         assert outcome.http_status == reply.status
         texts = [str(outcome)]
     plain = _plain_points(reply, workspace, window)
@@ -136,11 +137,11 @@ def _asked(words: list[bytes]) -> tuple[Workspace, Window]:
 def _told(workspace: Workspace, window: Window, replies: list[Response]) -> list[Reply | ApiError]:
     """What comes of the replies, given one after another to one and the same `Api`."""
     coming = iter(replies)
-    api = Api(workspace, FakeTransport(lambda _: next(coming)), _StoppedClock())
+    api = ApiClient(workspace, FakeTransport(lambda _: next(coming)), _StoppedClock())
     return [_at_once(api, window) for _ in replies]
 
 
-def _at_once(api: Api, window: Window) -> Reply | ApiError:
+def _at_once(api: ApiClient, window: Window) -> Reply | ApiError:
     """Ask without an event loop, which nothing here waits for."""
     try:
         api.ask(window).send(None)
@@ -155,7 +156,7 @@ def _at_once(api: Api, window: Window) -> Reply | ApiError:
 def _sound(window: Window) -> Response:
     """A whole answer, after which the decoder's short way is open."""
     span, unit = window.span, window.series.unit
-    points = [{"time": label(unit, bucket), "sessions": 0} for bucket in range(span.first, span.stop)]
+    points = [{"time": format_bucket(unit, bucket), "sessions": 0} for bucket in range(span.first, span.stop)]
     return Response(200, {}, orjson.dumps({"message": "success", "data": points}))
 
 

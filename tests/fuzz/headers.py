@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 
-from collector.api.headers import LONGEST_WAIT, ReplyHeaders, read
-from collector.fetch.pool import Pool
+from collector.api.headers import LONGEST_WAIT, RateLimitHeaders, parse_headers
+from collector.fetch.quota import Quota
 from tests.builders import NOW
 from tests.fuzz.replies import response_of
 
@@ -28,13 +28,13 @@ _LONGEST_PAUSE = timedelta(minutes=65, seconds=1)
 
 def check(data: bytes) -> None:
     """Tell the pool of one reply after another; however they lie, it opens again."""
-    pool, now = Pool(per_hour=20, reserve=0.2, jitter=lambda: 1.0), NOW
+    pool, now = Quota(per_hour=20, reserve=0.2, jitter=lambda: 1.0), NOW
     for block in data.split(b"\n\n")[:_MOST_REPLIES]:
         reply = response_of(block)
         now = _opened(pool, now)
         turn = pool.sent(now)
         now += timedelta(seconds=1)
-        told = read(reply.headers, now)
+        told = parse_headers(reply.headers, now)
         assert_bounded(told, now)
         (pool.refused if reply.status == 429 else pool.answered)(turn, told, now)
         assert 1 <= pool.limit <= 20
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
     _opened(pool, now)
 
 
-def assert_bounded(told: ReplyHeaders, now: datetime) -> None:
+def assert_bounded(told: RateLimitHeaders, now: datetime) -> None:
     """What was told at `now` is none, or what the lanes can reckon with."""
     for count in (told.limit, told.remaining):
         assert count is None or (type(count) is int and 0 <= count < 10**12)
@@ -53,7 +53,7 @@ def assert_bounded(told: ReplyHeaders, now: datetime) -> None:
     assert wait is None or (type(wait) is float and isfinite(wait) and 0 <= wait <= LONGEST_WAIT)
 
 
-def _opened(pool: Pool, now: datetime) -> datetime:
+def _opened(pool: Quota, now: datetime) -> datetime:
     """The instant at which the next request may go: after two pauses at most, none longer than the pool needs."""
     for _ in range(3):
         if pool.may_send(now):

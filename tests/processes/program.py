@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from collector.simulator.options import Options
-from collector.simulator.serving import running
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
 from tests.builders import NOW
 from tests.night import Night, Row, make_document, truth

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
-from collector.fetch.pacing import ThrottlePacer
-from collector.fetch.stop import Stop
-from collector.lake.lock import Process
-from collector.lake.recorder import Bounds
+from collector.commands import off_the_loop
+from collector.environment import Environment, RunOptions
+from collector.fetch.limiter import EvenThrottle
+from collector.fetch.stop import StopRequest
+from collector.lake.process import ProcessIdentity
+from collector.lake.recorder import RecorderLimits
 from collector.lake.stores import open_store
-from collector.order import Order
-from collector.root import off_the_loop
 from collector.run import run
-from collector.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Config
-    from collector.fetch.progress import LaneProgress
-    from collector.lake.store import Replacement, Stage, Store, Tag
+    from collector.fetch.fetcher import FetchProgress
+    from collector.lake.store import Replacement, Stage, Store, Version
     from collector.summary import Summary
 
 
@@ -57,11 +56,11 @@ class DrowsyStore:
             with ThreadPoolExecutor(1) as elsewhere:
                 elsewhere.submit(self._meanwhile).result()
 
-    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+    def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         self._step()
         return self._store.open(path)
 
-    def list(self, folder: str) -> Mapping[str, Tag]:
+    def list(self, folder: str) -> Mapping[str, Version]:
         self._step()
         return self._store.list(folder)
 
@@ -72,11 +71,11 @@ class DrowsyStore:
             yield stage
             self._step()
 
-    def publish(self, replacement: Replacement) -> Tag:
+    def publish(self, replacement: Replacement) -> Version:
         self._step()
         return self._store.publish(replacement)
 
-    def delete(self, path: str, expected: Tag | None = None) -> None:
+    def delete(self, path: str, expected: Version | None = None) -> None:
         self._step()
         self._store.delete(path, expected)
 
@@ -84,9 +83,9 @@ class DrowsyStore:
         self._step()
         self._store.move(path, to)
 
-    def sweep(self) -> None:
+    def delete_staged(self) -> None:
         self._step()
-        self._store.sweep()
+        self._store.delete_staged()
 
 
 def collect(config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]) -> Summary:
@@ -103,20 +102,20 @@ async def _collect(
     config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]
 ) -> Summary:
     async with AiohttpTransport() as transport:
-        world = World(
+        env = Environment(
             clock=clock,
             store=store,
             transport=transport,
-            pacer=lambda workspace: ThrottlePacer(workspace.rate_limit.per_second),
+            pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
             rng=Random(run_id),  # noqa: S311  # jitter is no secret
             offload=off_the_loop,
-            stop=Stop(),
-            process=Process.current(),
-            bounds=Bounds(),
+            stop=StopRequest(),
+            process=ProcessIdentity.current(),
+            bounds=RecorderLimits(),
         )
-        return await run(config, Order(run_id, as_of), world, _unwatched)
+        return await run(config, RunOptions(run_id, as_of), env, _unwatched)
 
 
 @asynccontextmanager
-async def _unwatched(_: Sequence[LaneProgress], __: Clock) -> AsyncIterator[None]:
+async def _unwatched(_: Sequence[FetchProgress], __: Clock) -> AsyncIterator[None]:
     yield

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collector.simulator.faults import Fault, Faults
+from collector.simulator.options import Fault, Faults
 from tests.night import make_apps, make_segments
 from tests.processes.false_servers import NONSENSE, false_server, nowhere
 from tests.processes.program import Site

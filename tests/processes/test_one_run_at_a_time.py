@@ -203,7 +203,7 @@ def test_a_process_stopped_while_it_publishes_is_named(tmp_path: Path) -> None:
     mutex.parent.mkdir(parents=True)
 
     def impatient(workspace: str) -> LocalStore:
-        return LocalStore(site.night.lake, paths.own(workspace), patience_seconds=0.5)
+        return LocalStore(site.night.lake, paths.internal_folder(workspace), patience_seconds=0.5)
 
     with site.served(), subprocess.Popen([sys.executable, "-c", HOLD, mutex], stdout=subprocess.PIPE) as stopped:
         assert stopped.stdout

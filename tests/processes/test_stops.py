@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from collector.simulator.faults import Fault, Faults
-from collector.simulator.options import Options, PoolOptions
+from collector.simulator.options import Fault, Faults, Options, PoolOptions
 from tests.night import make_apps, make_segments
 from tests.processes.false_servers import false_server
 from tests.processes.program import Program, Site

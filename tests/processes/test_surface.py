@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import collector
-from collector.simulator.faults import Fault, Faults
+from collector.simulator.options import Fault, Faults
 from tests.processes.program import Program, Site
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def test_closed_streams_are_nobodys_business(site: Site) -> None:
 
 
 ENDING = """
-import atexit, sys, collector.cli
+import atexit, sys, collector.cli.main
 from collector.__main__ import main
 
 class Kept:
@@ -176,7 +176,7 @@ class Kept:
 
 sys.kept = Kept()
 atexit.register(print, "handlers ran")
-collector.cli.cli = lambda prog_name: sys.exit(3)
+collector.cli.main.cli = lambda prog_name: sys.exit(3)
 main()
 """
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collector.simulator.pool import Pool
+from collector.simulator.sites import QuotaServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Period:
     refused: int = 0
 
 
-class WatchedPool(Pool):
+class WatchedPool(QuotaServer):
     """The stand-in's pool with a memory."""
 
     def __init__(self, options: PoolOptions, clock: Clock) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner, Result
 
-from collector.cli import cli
+from collector.cli.main import cli
 
 if TYPE_CHECKING:
     from tests.night import Night

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.lake.stores import open_store
-from collector.query.formats import Format, write
-from collector.query.ground import absent_tables, ground_of
+from collector.query.engines.engine import absent_tables, lake_location
+from collector.query.output import Format, write_result
 from collector.query.session import Session
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def session(night: Night) -> Session:
     """As `collector sql` opens one."""
     config = night.settings()
     store = open_store(config.lake, config.workspaces[0].name)
-    return Session(ground_of(config, absent_tables(store)), store)
+    return Session(lake_location(config, absent_tables(store)), store)
 
 
 def excerpt(opened: Session, sql: str) -> str:
     """The first rows of an answer, as `collector sql` prints them."""
     (answer,) = opened.answers(sql)
     text = io.BytesIO()
-    write(answer, Format.TABLE, text)
+    write_result(answer, Format.TABLE, text)
     *lines, count = text.getvalue().decode().splitlines()
     shown = lines[: 2 + EXCERPT]
     return "\n".join([*shown, *(["…"] if len(shown) < len(lines) else []), count]) + "\n"

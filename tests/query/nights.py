@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from collector.simulator.serving import running
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
 from tests.night import Night, make_document
 

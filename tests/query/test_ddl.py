@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from collector.cli.query import ENGINES
 from collector.lake.catalog import TABLES
-from collector.query.command import ENGINES
 from tests.night import Night, make_document
 from tests.query.declared import ddl, declared
 from tests.query.examples import session

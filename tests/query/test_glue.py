@@ -6,7 +6,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-from collector.cli import cli
+from collector.cli.main import cli
 from collector.lake.catalog import TABLES
 
 if TYPE_CHECKING:

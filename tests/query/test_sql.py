@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from collector.cli import cli
+from collector.cli.main import cli
 from collector.lake.catalog import TABLES
-from collector.lake.errors import LakeError
 from collector.lake.local import LocalStore
-from collector.query.ground import Ground, absent_tables
+from collector.lake.store import LakeError
+from collector.query.engines.engine import LakeLocation, absent_tables
 from collector.query.session import Session
 from tests.night import Night, make_document
 from tests.query.terminal import CTRL_C, CTRL_D, on_a_terminal
@@ -26,7 +26,7 @@ from tests.test_night import EVENING, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collector.lake.store import Tag
+    from collector.lake.store import Version
 
 ASKED_AGAIN = 20
 """A scan that fails at once must not wait for itself, which is a matter of threads: more than one try."""
@@ -100,17 +100,17 @@ def test_hours_have_a_local_time(night: Night) -> None:
 def test_views_show_the_newest_name_of_each_id(tmp_path: Path) -> None:
     """After an app and a segment were renamed, all their rows bear the new names in the views."""
     segments = [{"name": "vip", "id": "id-vip"}]
-    world = World(tmp_path, {"name": "acme", "segments": segments}, start="2026-11-10", units=["day"])
-    with world.served():
-        assert world.night.run(EVENING).exit_code == 0
-        workspace = world.night.document["workspaces"][0]
+    env = World(tmp_path, {"name": "acme", "segments": segments}, start="2026-11-10", units=["day"])
+    with env.served():
+        assert env.night.run(EVENING).exit_code == 0
+        workspace = env.night.document["workspaces"][0]
         workspace["apps"][0]["name"], workspace["segments"][0]["name"] = "iphone", "loyal"
-        world.night.write()
-        world.simulation.now = EVENING + timedelta(days=1)
-        assert world.night.run(EVENING + timedelta(days=1)).exit_code == 0
+        env.night.write()
+        env.simulation.now = EVENING + timedelta(days=1)
+        assert env.night.run(EVENING + timedelta(days=1)).exit_code == 0
     query = "SELECT DISTINCT app, segment FROM {} ORDER BY ALL"
-    new = sql(world.night, query.format("app_segment_days"), "--format", "csv").stdout.splitlines()
-    old = sql(world.night, query.format("sessions_app_segment_daily"), "--format", "csv").stdout.splitlines()
+    new = sql(env.night, query.format("app_segment_days"), "--format", "csv").stdout.splitlines()
+    old = sql(env.night, query.format("sessions_app_segment_daily"), "--format", "csv").stdout.splitlines()
     assert new == ["app,segment", "iphone,loyal"]
     assert set(old) == {"app,segment", "ios,vip", "iphone,loyal"}
 
@@ -156,12 +156,12 @@ def test_an_error_is_one_line_and_exit_2(night: Night, tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_the_lakes_fault(tmp_path: Path) -> None:
     """A file of the lake that cannot be read is named, and the exit code is 5."""
-    world = World(tmp_path, {"name": "acme"}, units=["day"])
-    with world.served():
-        world.night.run(EVENING)
-    file = next(world.night.lake.glob("sessions_app_daily/*/*/data.parquet"))
+    env = World(tmp_path, {"name": "acme"}, units=["day"])
+    with env.served():
+        env.night.run(EVENING)
+    file = next(env.night.lake.glob("sessions_app_daily/*/*/data.parquet"))
     file.write_bytes(b"PAR1" + bytes(20) + b"PAR1")
-    refused = sql(world.night, "FROM app_days")
+    refused = sql(env.night, "FROM app_days")
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (5, 1)
     assert str(file) in refused.stderr
 
@@ -222,7 +222,7 @@ class InMemory(LocalStore):
         super().__init__(root, "_collector")
         self.opened: list[str] = []
 
-    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+    def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """Read at once, as bytes."""
         self.opened.append(path)
         found = super().open(path)
@@ -239,8 +239,8 @@ def test_a_lake_in_a_store_answers_as_a_folder_does(night: Night) -> None:
     whole = "SELECT * FROM app_segment_hours ORDER BY ALL"
     narrow = "SELECT sum(sessions) FROM app_hours WHERE month = DATE '2026-10-01'"
     with (
-        Session(Ground("memory://lake", zones), store) as ours,
-        Session(Ground(str(night.lake), zones, absent_tables(store)), store) as folders,
+        Session(LakeLocation("memory://lake", zones), store) as ours,
+        Session(LakeLocation(str(night.lake), zones, absent_tables(store)), store) as folders,
     ):
         assert next(ours.answers(whole)).equals(next(folders.answers(whole)))
         store.opened.clear()
@@ -258,13 +258,13 @@ def test_a_file_that_cannot_be_read_is_told(night: Night, reason: str) -> None:
     class Failing(InMemory):
         failing = False
 
-        def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+        def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
             if self.failing and reason == "refused":
                 raise LakeError(f"cannot read {path}: the store answered 503. Then repeat the query")
             return None if self.failing else super().open(path)
 
     store = Failing(night.lake)
-    with Session(Ground("memory://lake", (("acme", "UTC"),)), store) as session:
+    with Session(LakeLocation("memory://lake", (("acme", "UTC"),)), store) as session:
         for _ in range(ASKED_AGAIN):
             store.failing = True
             with pytest.raises(LakeError, match="repeat the query"):

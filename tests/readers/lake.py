@@ -34,12 +34,12 @@ WORKSPACES = (
 
 def two_nights(folder: Path) -> Night:
     """Land the lake."""
-    world = World(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
-    with world.served():
-        assert world.night.run(EVENING).exit_code == 0
-        world.simulation.now = EVENING + timedelta(days=1)
-        assert world.night.run(EVENING + timedelta(days=1)).exit_code == 0
-    return world.night
+    env = World(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
+    with env.served():
+        assert env.night.run(EVENING).exit_code == 0
+        env.simulation.now = EVENING + timedelta(days=1)
+        assert env.night.run(EVENING + timedelta(days=1)).exit_code == 0
+    return env.night
 
 
 @cache

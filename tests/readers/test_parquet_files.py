@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.lake.catalog import SESSIONS, TABLES, Table
-from collector.lake.parquet import ROWS_IN_GROUP, ParquetInput
-from collector.lake.store import ABSENT
+from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile
+from collector.lake.store import NO_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_the_collector_reads_on_its_own_thread(lake: Path, table: Table) -> None
 
     schema = pa.schema([(column.name, column.type) for column in table.columns])
     for file in files(lake, table):
-        with ParquetInput(file.name, pa.PythonFile(Source(file.read_bytes()), mode="r"), ABSENT) as opened:
+        with LakeParquetFile(file.name, pa.PythonFile(Source(file.read_bytes()), mode="r"), NO_FILE) as opened:
             whole = opened.table(schema)
             assert sum(map(len, opened.row_groups(schema))) == len(whole) > 0
     assert threads == {threading.get_ident()}

@@ -119,7 +119,7 @@ def _path_of(descriptor: int) -> str:
 
 def main() -> None:
     """Load all of the program, and run it in a child for each plan."""
-    from collector import cli, root  # noqa: F401  # all is loaded before the clock of a random death starts
+    from collector.cli import main  # noqa: F401  # all is loaded before the clock of a random death starts
     from collector.config import load  # noqa: F401
     from collector.show import progress, summary  # noqa: F401
 
@@ -133,15 +133,15 @@ def main() -> None:
 
 def run(plan: dict[str, Any]) -> NoReturn:
     """Be the collector, as a process that was started for it: with its own keys, nothing to read, stderr to a file."""
-    from collector import root
-    from collector.cli import cli
-    from collector.lake.recorder import Bounds
+    from collector import commands
+    from collector.cli.main import cli
+    from collector.lake.recorder import RecorderLimits
 
     for descriptor, path, mode in ((0, os.devnull, os.O_RDONLY), (1, os.devnull, os.O_WRONLY)):
         os.dup2(os.open(path, mode), descriptor)
     os.dup2(os.open(plan["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     os.environ.update(plan["environ"])
-    root.Bounds = partial(Bounds, **plan["bounds"])  # type: ignore[attr-defined,assignment]
+    commands.RecorderLimits = partial(RecorderLimits, **plan["bounds"])  # type: ignore[attr-defined,assignment]
     watch(Steps(plan))
     cli(plan["arguments"], prog_name="collector")
     raise AssertionError("the command line ends by exiting")

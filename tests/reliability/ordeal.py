@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from collector.calendar import closed_stop, day_number
+from collector.buckets import day_number, end_of_closed
 from collector.model import Scope, SeriesKey, Unit
-from collector.plan import declared_series
+from collector.plan import configured_series
+from collector.simulator.answers import SeriesQuery, parse_query
 from collector.simulator.options import Options
-from collector.simulator.questions import Question, read_question
-from collector.simulator.serving import running
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
 from tests.night import Night, make_document, make_segments
 from tests.reliability.ledger import Ledger
@@ -153,7 +153,7 @@ class Ordeal:
 
     def change(self, chance: Random, buckets: int = 12) -> None:
         """Let the API tell other counts of some days and hours of the last week, a moment later."""
-        for declared in declared_series(self.workspace):
+        for declared in configured_series(self.workspace):
             key = declared.series.key
             seconds = 3600 if key.unit is Unit.HOUR else 86400
             chosen = [self.now - timedelta(days=chance.uniform(1, 7)) for _ in range(buckets)]
@@ -200,7 +200,7 @@ class Ordeal:
         if bucket not in answered:
             return True
         unit, workspace = bucket[0].unit, self.workspace
-        lookback = closed_stop(unit, self.now, workspace.settle, workspace.timezone) - workspace.lookback[unit]
+        lookback = end_of_closed(unit, self.now, workspace.settle, workspace.timezone) - workspace.lookback[unit]
         return bucket[1] >= lookback and answered[bucket] <= self.now - workspace.refresh_after
 
     def _answered(self) -> dict[Bucket, datetime]:
@@ -226,8 +226,8 @@ class Ordeal:
 
 def _window(ordeal: Ordeal, parameters: dict[str, str]) -> tuple[Bucket, ...]:
     simulation = ordeal.simulation
-    question = read_question(parameters, simulation.site("acme"), ordeal.now, simulation.options.boundary)
-    assert isinstance(question, Question), parameters
+    question = parse_query(parameters, simulation.site("acme"), ordeal.now, simulation.options.boundary)
+    assert isinstance(question, SeriesQuery), parameters
     return tuple((question.key, bucket) for bucket in range(question.span.first, question.span.stop))
 
 

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.clock import SystemClock
+from collector.lake.lease import WorkspaceLock
 from collector.lake.local import LocalStore
-from collector.lake.lock import Lock, Process
+from collector.lake.process import ProcessIdentity
 from tests.reliability.ordeal import Ordeal, Plan
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def test_a_repair_waits_for_no_run(ordeal: Ordeal) -> None:
     """Where another run holds the workspace: exit 4, with its pid and host, and nothing is moved."""
     cut(ordeal.night.lake / DATA)
     store = LocalStore(ordeal.night.lake, "_collector/acme")
-    Lock(store, "acme", SystemClock(), "a-run", Process(4711, "another-host", "1")).acquire()
+    WorkspaceLock(store, "acme", SystemClock(), "a-run", ProcessIdentity(4711, "another-host", "1")).acquire()
     before = ordeal.night.bytes()
     busy = ordeal.night.call("repair", "--json")
     assert (busy.exit_code, "pid 4711 on another-host" in busy.stderr) == (4, True)

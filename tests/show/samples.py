@@ -8,16 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.config.settings import App, RateLimit, Workspace
-from collector.lake.landing import Landed
-from collector.lake.recorder import Tally
-from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
-from collector.outcome import Failed, Skipped
+from collector.lake.landing import LandingCounts
+from collector.lake.recorder import OutcomeCounts
+from collector.model import Failed, Reason, Scope, Series, SeriesKey, Skipped, Span, Unit, Window
 from collector.summary import Summary, WorkspaceSummary
 
 if TYPE_CHECKING:
-    from collector.lake.errors import LakeError
+    from collector.lake.store import LakeError
 
 AS_OF = datetime(2026, 11, 23, 3, tzinfo=UTC)
 FIRST = day_number(date(2026, 11, 1))
@@ -94,17 +93,17 @@ def make_part(
     name: str = "acme",
     *,
     ok: int = 0,
-    landed: Landed | None = None,
+    landed: LandingCounts | None = None,
     failures: tuple[Failed, ...] = (),
     skips: tuple[Skipped, ...] = (),
     problem: LakeError | None = None,
 ) -> WorkspaceSummary:
     """A workspace's part of a run, each window asked for once."""
-    tally = Tally(ok, len(failures), len(skips), ok + len(failures), landed or Landed(), list(failures))
+    counts = OutcomeCounts(ok, len(failures), len(skips), ok + len(failures), landed or LandingCounts(), list(failures))
     for skipped in skips:
-        tally.skips.setdefault(skipped.window.series.key, skipped)
-        tally.skip_reasons[skipped.error] += 1
-    return WorkspaceSummary(name, ok + len(failures) + len(skips), tally, problem)
+        counts.skips.setdefault(skipped.window.series.key, skipped)
+        counts.skip_reasons[skipped.error] += 1
+    return WorkspaceSummary(name, ok + len(failures) + len(skips), counts, problem)
 
 
 def make_summary(*parts: WorkspaceSummary, interrupted: int | None = None) -> Summary:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from collector.config.settings import Secret
-from collector.show.logs import configure, diverted
+from collector.show.logs import configure, redirect_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,9 +122,9 @@ def test_lines_are_diverted_from_one_stream_alone() -> None:
     """What is drawn on a stream gets the lines meant for it, and only while it is drawn."""
     stream = logging_to()
     taken: list[str] = []
-    with diverted(stream, taken.append):
+    with redirect_lines(stream, taken.append):
         log.info("above the bars")
-        with diverted(io.StringIO(), taken.append):
+        with redirect_lines(io.StringIO(), taken.append):
             log.info("and this")
     log.info("afterwards")
     assert [line.rpartition("  ")[2] for line in taken] == ["above the bars", "and this"]

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from collector.fetch.progress import LaneProgress
-from collector.show.bars import draw
+from collector.fetch.fetcher import FetchProgress
 from collector.show.logs import configure
-from collector.show.progress import watch
-from collector.show.standing import Readings, Standing, total
+from collector.show.progress import ProgressSampler, ProgressSnapshot, draw, total, watch
 from tests.show.samples import AS_OF, SteppedClock, settle
 
 if TYPE_CHECKING:
@@ -34,15 +32,15 @@ def logged() -> Iterator[io.StringIO]:
         logger.setLevel(level)
 
 
-def rendered(standings: list[Standing], width: int = 110, height: int = 25) -> str:
+def rendered(standings: list[ProgressSnapshot], width: int = 110, height: int = 25) -> str:
     file = io.StringIO()
     console = Console(force_terminal=True, color_system=None, file=file, width=width, height=height, markup=False)
     console.print(draw(standings, width, height))
     return file.getvalue()
 
 
-def make_standing(name: str = "acme", planned: int = 100, answered: int = 25, failed: int = 0) -> Standing:
-    return Standing(name, planned, answered, failed, 0, 5.0, 15.0, (12_345, 250_000))
+def make_standing(name: str = "acme", planned: int = 100, answered: int = 25, failed: int = 0) -> ProgressSnapshot:
+    return ProgressSnapshot(name, planned, answered, failed, 0, 5.0, 15.0, (12_345, 250_000))
 
 
 def test_a_lane_is_a_line_with_all_that_matters() -> None:
@@ -63,9 +61,9 @@ def test_a_narrow_screen_keeps_the_figures() -> None:
 
 def test_a_pause_and_its_note_are_shown() -> None:
     """A lane that waits for its pool says until when."""
-    lane = LaneProgress("acme", planned=10, done=5, paused_until=AS_OF + timedelta(minutes=50), note="pool is low")
+    lane = FetchProgress("acme", planned=10, done=5, paused_until=AS_OF + timedelta(minutes=50), note="pool is low")
     clock = SteppedClock()
-    readings = Readings([lane], clock)
+    readings = ProgressSampler([lane], clock)
     assert "paused until 03:50:00Z, pool is low" in rendered(readings.take())
     clock.seconds = 3000
     assert "paused" not in rendered(readings.take())
@@ -73,7 +71,7 @@ def test_a_pause_and_its_note_are_shown() -> None:
 
 def test_an_unknown_pool_is_a_question_mark() -> None:
     """Until the API has told its pool, nothing is made up."""
-    assert "pool ?" in rendered(Readings([LaneProgress("acme", planned=1)], SteppedClock()).take())
+    assert "pool ?" in rendered(ProgressSampler([FetchProgress("acme", planned=1)], SteppedClock()).take())
 
 
 @pytest.mark.parametrize("height", [4, 10, 24, 60])
@@ -90,8 +88,8 @@ def test_a_hundred_workspaces_fit_the_screen(height: int) -> None:
 
 def test_pace_is_that_of_late_and_time_left_follows_it() -> None:
     """Half a minute at 10/s and then 2/s: the pace is 2/s, and what is left is reckoned by it."""
-    lane, clock = LaneProgress("acme", planned=1000), SteppedClock()
-    readings = Readings([lane], clock)
+    lane, clock = FetchProgress("acme", planned=1000), SteppedClock()
+    readings = ProgressSampler([lane], clock)
     for second in range(1, 61):
         clock.seconds = second
         lane.done += 10 if second <= 30 else 2
@@ -102,8 +100,8 @@ def test_pace_is_that_of_late_and_time_left_follows_it() -> None:
 
 def test_time_left_counts_the_pause() -> None:
     """A paused lane takes its pause and then its pace since the beginning."""
-    lane, clock = LaneProgress("acme", planned=200), SteppedClock()
-    readings = Readings([lane], clock)
+    lane, clock = FetchProgress("acme", planned=200), SteppedClock()
+    readings = ProgressSampler([lane], clock)
     clock.seconds, lane.done = 10, 100
     readings.take()
     lane.paused_until = clock.now() + timedelta(seconds=600)
@@ -112,14 +110,14 @@ def test_time_left_counts_the_pause() -> None:
 
 def test_all_lanes_take_as_long_as_the_longest() -> None:
     """Lanes run at once: counts add up, durations do not, and an ended lane has none."""
-    ended = Standing("b", 10, 10, 0, 0, 1.0, 99.0)
-    both = total([make_standing(), ended, Standing("c", 5, 0, 0, 0, 0.0, None)])
+    ended = ProgressSnapshot("b", 10, 10, 0, 0, 1.0, 99.0)
+    both = total([make_standing(), ended, ProgressSnapshot("c", 5, 0, 0, 0, 0.0, None)])
     assert (both.planned, both.settled, both.per_second, both.seconds_left) == (115, 35, 6.0, 15.0)
 
 
 def test_off_a_terminal_each_lane_is_told_every_half_minute() -> None:
     """A line for each lane with something to do, a last one when it has ended, and nothing drawn."""
-    lanes = [LaneProgress("acme", planned=5000), LaneProgress("globex", planned=40), LaneProgress("idle")]
+    lanes = [FetchProgress("acme", planned=5000), FetchProgress("globex", planned=40), FetchProgress("idle")]
 
     async def scenario() -> None:
         clock = SteppedClock()
@@ -148,7 +146,7 @@ def test_a_short_run_tells_nothing() -> None:
 
     async def scenario() -> int:
         clock = SteppedClock()
-        async with watch([LaneProgress("acme", planned=5)], clock, io.StringIO(), quiet=False, terminal=False):
+        async with watch([FetchProgress("acme", planned=5)], clock, io.StringIO(), quiet=False, terminal=False):
             await clock.step(29)
         return len(asyncio.all_tasks())
 
@@ -162,7 +160,7 @@ def test_quiet_shows_nothing() -> None:
 
     async def scenario() -> None:
         clock = SteppedClock()
-        async with watch([LaneProgress("acme", planned=5)], clock, drawn, quiet=True, terminal=True):
+        async with watch([FetchProgress("acme", planned=5)], clock, drawn, quiet=True, terminal=True):
             await clock.step(60)
 
     drawn = io.StringIO()
@@ -191,7 +189,7 @@ def test_a_terminal_that_goes_away_does_not_end_the_run(monkeypatch: pytest.Monk
         closed = io.StringIO()
         closed.close()
         clock = SteppedClock()
-        async with watch([LaneProgress("acme", planned=5)], clock, closed, quiet=False, terminal=True):
+        async with watch([FetchProgress("acme", planned=5)], clock, closed, quiet=False, terminal=True):
             await clock.step(1)
             return "went on"
 
@@ -206,7 +204,7 @@ def test_a_terminal_that_cannot_be_drawn_on_is_told_in_lines(monkeypatch: pytest
 
     async def scenario() -> None:
         clock = SteppedClock()
-        async with watch([LaneProgress("acme", planned=5)], clock, drawn, quiet=False, terminal=True):
+        async with watch([FetchProgress("acme", planned=5)], clock, drawn, quiet=False, terminal=True):
             await clock.step(30)
 
     drawn = io.StringIO()
@@ -219,7 +217,7 @@ def test_a_terminal_that_cannot_be_drawn_on_is_told_in_lines(monkeypatch: pytest
 def test_log_lines_stand_whole_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     """While bars are up, a log line is written through them: whole, on its own line, and the bars drawn anew below."""
     monkeypatch.setenv("TERM", "xterm")
-    lane, log = LaneProgress("acme", planned=4), logging.getLogger("collector.fetch.lane")
+    lane, log = FetchProgress("acme", planned=4), logging.getLogger("collector.fetch.lane")
 
     async def scenario(stream: io.StringIO) -> None:
         clock = SteppedClock()

@@ -3,10 +3,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from collector.lake.errors import LakeBusy, LakeError
-from collector.lake.landing import Landed
-from collector.model import Unit
-from collector.outcome import Skipped
+from collector.lake.landing import LandingCounts
+from collector.lake.store import LakeBusy, LakeError
+from collector.model import Skipped, Unit
 from collector.show.summary import print_summary
 from tests.show.samples import make_failure, make_part, make_series, make_summary, make_window
 
@@ -22,7 +21,7 @@ def printed(summary: Summary) -> tuple[str, str]:
 
 def test_a_good_run_says_what_came_and_nothing_on_stderr() -> None:
     """Rows, windows, requests, files and duration stand on stdout; no workspace table where there is only one."""
-    out, err = printed(make_summary(make_part(ok=1240, landed=Landed(12345, 12, 3400, 14))))
+    out, err = printed(make_summary(make_part(ok=1240, landed=LandingCounts(12345, 12, 3400, 14))))
     assert "12,345 rows added, 12 restated, 3,400 unchanged; 14 files written" in out
     assert "1,240 of 1,240 windows answered with 1,240 requests in 2 min 5 s" in out
     assert "12 rows restated (see table restatements)" in out
@@ -33,13 +32,13 @@ def test_a_good_run_says_what_came_and_nothing_on_stderr() -> None:
 def test_retries_are_told_apart() -> None:
     """Requests beyond one a window are retries."""
     part = make_part(ok=10)
-    part.tally.attempts = 13
+    part.counts.attempts = 13
     assert "10 of 10 windows answered with 13 requests (3 retries among them)" in printed(make_summary(part))[0]
 
 
 def test_workspaces_stand_below_one_another() -> None:
     """More than one workspace: each has its line of figures."""
-    out, _ = printed(make_summary(make_part(ok=1500, landed=Landed(9, 1, 2, 3)), make_part("globex", ok=2)))
+    out, _ = printed(make_summary(make_part(ok=1500, landed=LandingCounts(9, 1, 2, 3)), make_part("globex", ok=2)))
     head, acme, globex = out.splitlines()[-3:]
     assert head.split()[:3] == ["workspace", "windows", "answered"]
     assert acme.split() == ["acme", "1,500", "1,500", "0", "0", "1,500", "9", "1", "2"]
@@ -56,7 +55,7 @@ def test_nothing_to_do_is_one_line() -> None:
 
 def test_what_an_earlier_run_left_is_told() -> None:
     """A run that only landed a dead run's journal says so."""
-    out, _ = printed(make_summary(make_part(landed=Landed(rows_added=7, files_written=2))))
+    out, _ = printed(make_summary(make_part(landed=LandingCounts(rows_added=7, files_written=2))))
     assert "landed what an earlier run had left in the journal: 7 rows added" in out
 
 

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-from collector.fetch.stop import Stop
-from collector.lake.lock import Process
-from collector.lake.recorder import Bounds
+from collector.environment import Environment
+from collector.fetch.stop import StopRequest
+from collector.lake.process import ProcessIdentity
+from collector.lake.recorder import RecorderLimits
 from collector.run import run
-from collector.world import World
 from tests.fetch.virtual import EvenPacer, VirtualLoop
 from tests.simulation.braze import CALM, Braze, Weather
 from tests.simulation.memory_store import Disk, MemoryStore
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Config
-    from collector.fetch.progress import LaneProgress
-    from collector.order import Order
+    from collector.environment import RunOptions
+    from collector.fetch.fetcher import FetchProgress
     from collector.summary import Summary
 
 T = TypeVar("T")
@@ -69,11 +69,11 @@ class Attempt:
     """A run to be made. `host`: the machine, "" for this one, where a dead process is known to be dead."""
 
     config: Config
-    order: Order
+    options: RunOptions
     at: datetime
     mortal: Mortal = field(default_factory=Mortal)
     weather: Weather = CALM
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: RecorderLimits = field(default_factory=RecorderLimits)
     host: str = ""
     interruption: Interruption | None = None
 
@@ -96,7 +96,7 @@ class Ended:
 def perform(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall) -> Ended:
     """Run to the end. Raises whatever the collector raises that is no death."""
     wall.start = attempt.at
-    rng = Random(attempt.order.run_id)  # noqa: S311 - chance, no secrets
+    rng = Random(attempt.options.run_id)  # noqa: S311 - chance, no secrets
     loop = VirtualLoop()
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -109,9 +109,9 @@ def perform(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall) -> Ended:
 
 
 async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Random) -> Summary | None:
-    stop = Stop(grace_seconds=rng.choice((0.1, 5.0)))
-    who = Process(_NO_PROCESS, attempt.host or Process.current().host, "")
-    world = World(
+    stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
+    who = ProcessIdentity(_NO_PROCESS, attempt.host or ProcessIdentity.current().host, "")
+    env = Environment(
         clock=wall,
         store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
         transport=braze,
@@ -119,19 +119,19 @@ async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Ran
         rng=rng,
         offload=_inline,
         stop=stop,
-        process=Process(who.pid, who.host, "long ago"),
+        process=ProcessIdentity(who.pid, who.host, "long ago"),
         bounds=attempt.bounds,
     )
     _interrupt(attempt.interruption, stop)
     try:
-        return await run(attempt.config, attempt.order, world, _nobody_watches)
+        return await run(attempt.config, attempt.options, env, _nobody_watches)
     except asyncio.CancelledError:
         if attempt.mortal.dead or not (attempt.interruption and attempt.interruption.twice):
             raise
         return None
 
 
-def _interrupt(interruption: Interruption | None, stop: Stop) -> None:
+def _interrupt(interruption: Interruption | None, stop: StopRequest) -> None:
     if interruption is None:
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -152,7 +152,7 @@ async def _inline(work: Callable[[], T]) -> T:
 
 
 @asynccontextmanager
-async def _nobody_watches(progress: Sequence[LaneProgress], clock: Clock) -> AsyncIterator[None]:
+async def _nobody_watches(progress: Sequence[FetchProgress], clock: Clock) -> AsyncIterator[None]:
     yield
 
 

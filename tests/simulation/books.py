@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from collector.calendar import EPOCH, closed_stop, month_span
-from collector.coverage import Covered
-from collector.lake.errors import LakeBusy
+from collector.buckets import EPOCH, end_of_closed, month_span
+from collector.coverage import CoveredSpan
+from collector.lake.store import LakeBusy
 from collector.model import SeriesKey, Span, Unit
-from collector.plan import EVERYTHING, declared_series, wanted
+from collector.plan import ALL, configured_series, wanted_span
 from tests.simulation.invariants import Judge
 from tests.simulation.model import Model, Rows, Run, entry_of, first_day, key_of, micros
 from tests.simulation.reading import DATA, Reader, Violation, place_of
@@ -79,7 +79,7 @@ class Books:
                 points = list(zip(window["buckets"], window["sessions"], strict=True))
                 _hold((told.points if window["status"] == "ok" else []) == points, f"told {told}, journaled {window}")
         self._entries += entry
-        self.model.learn(entry, Run(attempt.order.run_id, attempt.order.as_of))
+        self.model.learn(entry, Run(attempt.options.run_id, attempt.options.as_of))
 
     def check(self, ended: Ended) -> None:
         """Hold the lake, and what the run did, against the books."""
@@ -98,14 +98,14 @@ class Books:
             self.judge.settled(self.model, tidy=False)
             return
         self._check_sent(sent, workspace, ended)
-        self._newest = max(self._newest, ended.attempt.order.as_of)
+        self._newest = max(self._newest, ended.attempt.options.as_of)
         if summary is None or summary.problem is not None:
             self._check_torn(bool(sent))
             if ended.killed:
                 self._check_nothing_waited_long(ended.seconds)
             return
         self._check_settled(summary, sent, tidy=not ended.attempt.mortal.failed)
-        if ended.summary and ended.summary.exit_code == 0 and ended.attempt.order.narrowing == EVERYTHING:
+        if ended.summary and ended.summary.exit_code == 0 and ended.attempt.options.narrowing == ALL:
             self.is_complete(workspace, ended)
 
     def is_complete(self, workspace: Workspace, ended: Ended) -> None:
@@ -150,14 +150,14 @@ class Books:
 
     def _check_sent(self, sent: list[Sent], workspace: Workspace, ended: Ended) -> None:
         """Nothing was asked that was known and fresh, or not closed; each outcome is of a window that was sent."""
-        order = ended.attempt.order
+        options = ended.attempt.options
         for key, span in sent:
-            closed = closed_stop(key.unit, order.as_of, workspace.settle, workspace.timezone)
+            closed = end_of_closed(key.unit, options.as_of, workspace.settle, workspace.timezone)
             if span.stop > closed:
                 raise Violation(f"asked for {key} {span}, which is not closed")
             # An earlier as_of may ask again: coverage does not tell answers apart that are stale to all later runs.
-            if not order.narrowing.forced and self._sure and order.as_of >= self._newest:
-                stale = micros(order.as_of - workspace.refresh_after)
+            if not options.narrowing.forced and self._sure and options.as_of >= self._newest:
+                stale = micros(options.as_of - workspace.refresh_after)
                 self._check_needed(key, span, closed - workspace.lookback[key.unit], stale)
         outcomes = [
             (key_of(row), Span(row["first"], row["stop"])) for row in self._entries if row["status"] != "skipped"
@@ -184,9 +184,9 @@ class Books:
     def _check_settled(self, summary: WorkspaceSummary, sent: list[Sent], *, tidy: bool) -> None:
         self.judge.settled(self.model, tidy=tidy)
         counted = [row["status"] for row in self._entries]
-        _hold(counted.count("ok") == summary.tally.ok, f"{counted.count('ok')} answers, told {summary.tally.ok}")
-        _hold(counted.count("failed") == summary.tally.failed, "failures are told otherwise than logged")
-        _hold(len(sent) == summary.tally.ok + summary.tally.failed, "the log has not one row a window sent")
+        _hold(counted.count("ok") == summary.counts.ok, f"{counted.count('ok')} answers, told {summary.counts.ok}")
+        _hold(counted.count("failed") == summary.counts.failed, "failures are told otherwise than logged")
+        _hold(len(sent) == summary.counts.ok + summary.counts.failed, "the log has not one row a window sent")
         if not self._sure:
             claimed = self.judge.claimed(self.model.zone)
             for key, buckets in self.model.answered.items():
@@ -210,15 +210,15 @@ class Books:
     def _wanted(self, workspace: Workspace, ended: Ended) -> list[Sent]:
         """The wanted buckets of each series."""
         found = []
-        for declared in declared_series(workspace):
+        for declared in configured_series(workspace):
             key = declared.series.key
             first = min(self.model.covered(key), default=None)
-            runs = () if first is None else (Covered(Span(first, first + 1), ended.attempt.order.as_of),)
-            found.append((key, wanted(declared, workspace, runs, ended.attempt.order.as_of)))
+            runs = () if first is None else (CoveredSpan(Span(first, first + 1), ended.attempt.options.as_of),)
+            found.append((key, wanted_span(declared, workspace, runs, ended.attempt.options.as_of)))
         return found
 
     def _closed(self, workspace: Workspace, unit: Unit, ended: Ended) -> int:
-        return closed_stop(unit, ended.attempt.order.as_of, workspace.settle, workspace.timezone)
+        return end_of_closed(unit, ended.attempt.options.as_of, workspace.settle, workspace.timezone)
 
     def _told(self, window: dict[str, Any]) -> Told:
         told = self._ledger.get((self.name, key_of(window), Span(window["first"], window["stop"])))

@@ -9,21 +9,21 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from collector.api.errors import AskAgainError
+from collector.api.errors import RetryableError
 from collector.api.transport import Response
-from collector.simulator.endpoint import Endpoint, Reply, Request, Wire
-from collector.simulator.faults import NO_FAULTS, Fault, Faults
-from collector.simulator.questions import Refusal, read_question
+from collector.simulator.answers import BadRequest, parse_query
+from collector.simulator.endpoint import Delivery, Endpoint, Reply, Request
+from collector.simulator.options import NO_FAULTS, Fault, Faults
 from tests.simulation.mortal import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
-    from collector.api import request as sent
+    from collector.api.request import Request as ApiRequest
     from collector.model import SeriesKey, Span
     from collector.simulator.simulation import Simulation
-    from collector.simulator.sites import Site
+    from collector.simulator.sites import SimulatedWorkspace
     from tests.simulation.mortal import Mortal
 
 Points = list[tuple[int, int]]
@@ -64,7 +64,7 @@ class Braze:
         self.ledger: dict[Asked, Told] = {}
         self.requests = 0
 
-    async def get(self, request: sent.Request) -> Response:
+    async def get(self, request: ApiRequest) -> Response:
         """Answer as Braze would, if the network lets it."""
         self._process.effect(REQUEST)
         self.requests += 1
@@ -77,12 +77,12 @@ class Braze:
         reply, points = self._answer(question, site, asked)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
         self._process.breathe()
-        if reply.wire is not Wire.WHOLE or reply.delay_seconds >= request.timeout_seconds:
-            raise AskAgainError("no whole reply came")
+        if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
+            raise RetryableError("no whole reply came")
         self.ledger[asked] = Told(points, _now())
         return Response(reply.status, reply.headers, reply.body)
 
-    def _answer(self, question: Request, site: Site, asked: Asked) -> tuple[Reply, Points | None]:
+    def _answer(self, question: Request, site: SimulatedWorkspace, asked: Asked) -> tuple[Reply, Points | None]:
         """The reply, and what it tells, or None where it is no answer."""
         self._process.breathe()
         fault = self._fault()
@@ -96,10 +96,10 @@ class Braze:
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 
-    def _asked(self, request: Request, site: Site) -> Asked:
+    def _asked(self, request: Request, site: SimulatedWorkspace) -> Asked:
         simulation = self._simulation
-        question = read_question(request.parameters, site, simulation.now, simulation.options.boundary)
-        if isinstance(question, Refusal):
+        question = parse_query(request.parameters, site, simulation.now, simulation.options.boundary)
+        if isinstance(question, BadRequest):
             raise TypeError(f"the API refuses what was asked: {question.message}")
         return site.name, question.key, question.span
 

@@ -117,7 +117,7 @@ class Judge:
             if not rows:
                 continue
             _hold(place in present, f"{place} is gone")
-            state = (self._disk.tag(present[place]), rows)
+            state = (self._disk.version(present[place]), rows)
             last = self._equal.get(place)
             if last is not None and last[0] == state[0] and last[1] is rows:
                 continue

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from collector.lake.errors import Conflict, Swept
-from collector.lake.store import ABSENT, Replacement, Stage, Staged, Tag
+from collector.lake.store import NO_FILE, Conflict, Replacement, Stage, Staged, StageGone, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +21,7 @@ class File:
     """One version of a file."""
 
     content: pa.Buffer
-    tag: Tag
+    version: Version
 
 
 @dataclass(slots=True)
@@ -39,16 +38,16 @@ class Disk:
         self._versions += 1
         return self._versions
 
-    def put(self, path: str, content: pa.Buffer) -> Tag:
+    def put(self, path: str, content: pa.Buffer) -> Version:
         """Replace a file by another version."""
-        tag = f"v{self.next_version()}"
-        self.files[path] = File(content, tag)
-        return tag
+        version = f"v{self.next_version()}"
+        self.files[path] = File(content, version)
+        return version
 
-    def tag(self, path: str) -> Tag:
+    def version(self, path: str) -> Version:
         """The version that is there."""
         file = self.files.get(path)
-        return file.tag if file else ABSENT
+        return file.version if file else NO_FILE
 
 
 class MemoryStore:
@@ -57,16 +56,16 @@ class MemoryStore:
     def __init__(self, disk: Disk, process: Mortal, workspace: str) -> None:
         self._disk, self._process, self._workspace = disk, process, workspace
 
-    def open(self, path: str) -> tuple[pa.NativeFile, Tag] | None:
+    def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """The file and its tag, or None."""
         self._process.breathe()
         file = self._disk.files.get(path)
-        return (pa.BufferReader(file.content), file.tag) if file else None
+        return (pa.BufferReader(file.content), file.version) if file else None
 
-    def list(self, folder: str) -> Mapping[str, Tag]:
+    def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
         self._process.breathe()
-        return {path: file.tag for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
+        return {path: file.version for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
 
     @contextmanager
     def stage(self) -> Iterator[MemoryStage]:
@@ -78,22 +77,22 @@ class MemoryStore:
         self._process.effect("stage")
         self._disk.staged[place] = stage.finish()
 
-    def publish(self, replacement: Replacement) -> Tag:
+    def publish(self, replacement: Replacement) -> Version:
         """Put a staged file in place."""
         try:
             self._process.effect("publish")
             self._check(replacement.path, replacement.expected)
-            if replacement.while_held is not None:
-                self._check(*replacement.while_held)
+            if replacement.if_locked is not None:
+                self._check(*replacement.if_locked)
             content = self._content(replacement.staged)
         finally:
             if not self._process.dead:
                 self._disk.staged.pop(replacement.staged.handle, None)
-        tag = self._disk.put(replacement.path, content)
+        version = self._disk.put(replacement.path, content)
         self._disk.published(replacement.path, content)
-        return tag
+        return version
 
-    def delete(self, path: str, expected: Tag | None = None) -> None:
+    def delete(self, path: str, expected: Version | None = None) -> None:
         """Remove the file."""
         self._process.effect("delete")
         self._check(path, expected)
@@ -102,10 +101,10 @@ class MemoryStore:
     def move(self, path: str, to: str) -> None:
         """Rename within the lake."""
         self._process.effect("move")
-        self._check(to, ABSENT)
+        self._check(to, NO_FILE)
         self._disk.put(to, self._disk.files.pop(path).content)
 
-    def sweep(self) -> None:
+    def delete_staged(self) -> None:
         """Drop what is staged for the workspace."""
         self._process.breathe()
         for place in [place for place in self._disk.staged if place[0] == self._workspace]:
@@ -115,11 +114,11 @@ class MemoryStore:
     def _content(self, staged: Staged) -> pa.Buffer:
         content = self._disk.staged.get(staged.handle)
         if content is None:
-            raise Swept("the staged file is gone")
+            raise StageGone("the staged file is gone")
         return content
 
-    def _check(self, path: str, expected: Tag | None) -> None:
-        if expected is not None and self._disk.tag(path) != expected:
+    def _check(self, path: str, expected: Version | None) -> None:
+        if expected is not None and self._disk.version(path) != expected:
             raise Conflict(f"{path} was changed by another run")
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from collector.order import Order
+from collector.environment import RunOptions
 from collector.simulator.options import Boundary, HourFormat, LateOptions, Options, PoolOptions
 from collector.simulator.options import Order as PointOrder
 from collector.simulator.simulation import Simulation
@@ -125,7 +125,7 @@ class Month:
             self.simulation.spend(workspace.name, tonight.spent)
         self._attempt = tonight.attempt
         braze = Braze(
-            self.simulation, tonight.attempt.mortal, tonight.attempt.weather, _random(tonight.attempt.order.run_id)
+            self.simulation, tonight.attempt.mortal, tonight.attempt.weather, _random(tonight.attempt.options.run_id)
         )
         tonight.attempt.mortal.meanwhile = lambda: self._meanwhile(tonight.attempt, braze)
         for books in self.shelf.values():
@@ -142,7 +142,7 @@ class Month:
 
     def _meanwhile(self, asleep: Attempt, braze: Braze) -> None:
         """A run sleeps past its lease; another one takes its workspaces over, and an hour later the first wakes up."""
-        holders = self._held_by(asleep.order.run_id)
+        holders = self._held_by(asleep.options.run_id)
         self._now = self._wall.now() + timedelta(hours=1)
         another = Tonight.plain(asleep.config, self._now, self.counts.runs)
         with ThreadPoolExecutor(1) as elsewhere:  # this thread is in the event loop of the one that sleeps
@@ -169,12 +169,16 @@ class Month:
 
     def _again(self, ended: Ended) -> None:
         """A second run with the same as_of right after a clean and whole one sends nothing and changes no byte."""
-        attempt, order = ended.attempt, ended.attempt.order
-        whole = ended.summary is not None and ended.summary.exit_code == 0 and order == Order(order.run_id, order.as_of)
+        attempt, options = ended.attempt, ended.attempt.options
+        whole = (
+            ended.summary is not None
+            and ended.summary.exit_code == 0
+            and options == RunOptions(options.run_id, options.as_of)
+        )
         if not whole or attempt.mortal.sleeps_at:  # while it slept another run may have answered, as of later
             return
         before = self._files()
-        tonight = Tonight.plain(attempt.config, self._now, self.counts.runs, order.as_of)
+        tonight = Tonight.plain(attempt.config, self._now, self.counts.runs, options.as_of)
         again = self._run(tonight)
         _expect(again.braze.requests == 0, f"asked again: {list(again.braze.ledger)[:3]}")
         _expect(self._files() == before, "a run that learned nothing changed a file")

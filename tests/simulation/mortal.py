@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from collector.lake.errors import LakeError
+from collector.lake.store import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

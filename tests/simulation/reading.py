@@ -51,8 +51,8 @@ class Reader:
         """app_id, segment_id, bucket, sessions, revision, collected_at, run_id, app, segment."""
         scope, unit, _ = place_of(path)
         when = "date" if unit is Unit.DAY else "hour"
-        order = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
-        return self._rows(path, sessions(scope, unit), order)
+        options = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
+        return self._rows(path, sessions(scope, unit), options)
 
     def restatements(self, path: str) -> list[tuple[Any, ...]]:
         """As `model.restatement` has them."""
@@ -70,11 +70,11 @@ class Reader:
         left_out = ("app", "segment", "requested_at", "duration_ms")
         return self._rows(path, LOG, tuple(name for name in LOG.names if name not in left_out))
 
-    def _rows(self, path: str, schema: pa.Schema, order: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    def _rows(self, path: str, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
         file = self._disk.files[path]
-        known = self._known.get(file.tag)
+        known = self._known.get(file.version)
         if known is None:
-            known = self._known[file.tag] = _read(path, file.content, schema, order)
+            known = self._known[file.version] = _read(path, file.content, schema, options)
         return known
 
 
@@ -86,14 +86,14 @@ def place_of(path: str) -> Place:
     return Scope(match["scope"]), Unit.DAY if match["unit"] == "daily" else Unit.HOUR, match["month"]
 
 
-def _read(path: str, content: pa.Buffer, schema: pa.Schema, order: tuple[str, ...]) -> list[tuple[Any, ...]]:
+def _read(path: str, content: pa.Buffer, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise Violation(f"{path} is not whole: {error}") from error
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise Violation(f"{path} has other columns: {table.schema}")
-    return list(zip(*(_column(table, name) for name in order), strict=True))
+    return list(zip(*(_column(table, name) for name in options), strict=True))
 
 
 def _column(table: pa.Table, name: str) -> list[Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.config.settings import App, Config, Workspace
-from collector.order import Order
+from collector.environment import RunOptions
 from collector.simulator.options import Options
 from collector.simulator.simulation import Simulation
 from tests.builders import make_workspace
@@ -55,6 +55,6 @@ def _night(
     at = _AT + timedelta(days=number)
     wall = Wall(at)
     simulation = Simulation([workspace], Options(), clock=wall)
-    order = Order(f"{at:%Y%m%dT%H%M%SZ}-{number:06x}", at, max_requests=max_requests)
-    attempt = Attempt(Config("memory", (workspace,)), order, at, mortal or Mortal())
+    options = RunOptions(f"{at:%Y%m%dT%H%M%SZ}-{number:06x}", at, max_requests=max_requests)
+    attempt = Attempt(Config("memory", (workspace,)), options, at, mortal or Mortal())
     return _Night(disk, perform(attempt, disk, Braze(simulation, attempt.mortal, CALM, Random(number)), wall))  # noqa: S311

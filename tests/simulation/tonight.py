@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from collector.lake.recorder import Bounds
-from collector.order import Order
-from collector.plan import EVERYTHING, Narrowing
-from collector.simulator.faults import Fault
+from collector.environment import RunOptions
+from collector.lake.recorder import RecorderLimits
+from collector.plan import ALL, Selection
+from collector.simulator.options import Fault
 from tests.simulation.attempt import Attempt, Interruption
 from tests.simulation.braze import CALM, Weather
 from tests.simulation.mortal import Mortal
@@ -42,7 +42,7 @@ class Tonight:
     @classmethod
     def plain(cls, config: Config, at: datetime, number: int, as_of: datetime | None = None) -> Tonight:
         """A run with nothing against it."""
-        return cls(Attempt(config, Order(_run_id(at, number), as_of or at), at))
+        return cls(Attempt(config, RunOptions(_run_id(at, number), as_of or at), at))
 
     def restate(self, simulation: Simulation, workspace: str, model: Model) -> None:
         """Change what the API tells of some buckets that were landed."""
@@ -67,7 +67,7 @@ def draw_tonight(rng: Random, config: Config, at: datetime, number: int) -> Toni
         at = at.replace(minute=55)  # the pool refills soon: nobody learns from an hour of waiting
     attempt = Attempt(
         _narrowed(rng, config),
-        Order(_run_id(at, number), as_of, _narrowing(rng, config, at), bound),
+        RunOptions(_run_id(at, number), as_of, _narrowing(rng, config, at), bound),
         at,
         _mortal(rng),
         _weather(rng),
@@ -111,24 +111,24 @@ def _narrowed(rng: Random, config: Config) -> Config:
     return replace(config, workspaces=(rng.choice(config.workspaces),))
 
 
-def _narrowing(rng: Random, config: Config, at: datetime) -> Narrowing:
+def _narrowing(rng: Random, config: Config, at: datetime) -> Selection:
     apps = [app.name for workspace in config.workspaces for app in workspace.apps]
     first = at.date() - timedelta(days=rng.randrange(40))
     match rng.randrange(20):
         case 0:
-            return Narrowing(apps=frozenset({rng.choice(apps)}))
+            return Selection(apps=frozenset({rng.choice(apps)}))
         case 1:
-            return Narrowing(first=first, last=first + timedelta(days=rng.randrange(20)))
+            return Selection(first=first, last=first + timedelta(days=rng.randrange(20)))
         case 2:
-            return Narrowing(first=first)
+            return Selection(first=first)
         case _:
-            return EVERYTHING
+            return ALL
 
 
-def _bounds(rng: Random) -> Bounds:
+def _bounds(rng: Random) -> RecorderLimits:
     """Seldom an entry for each answer, seldom a landing for each entry: both cost, and both happen in large runs."""
     points, landing = rng.choices((1, 100, 100_000), (1, 2, 7))[0], rng.choices((1, 1 << 26), (1, 8))[0]
-    return Bounds(points, rng.choice((5.0, 8.0)), landing)
+    return RecorderLimits(points, rng.choice((5.0, 8.0)), landing)
 
 
 def _mortal(rng: Random) -> Mortal:

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.clock import SystemClock
 from collector.config.settings import App, Secret, Segment, Workspace
 from collector.model import Span, Unit
+from collector.simulator.answers import key_of
 from collector.simulator.options import Boundary, DayZone, HourFormat, Options, Order, PoolOptions
-from collector.simulator.questions import key_of
-from collector.simulator.serving import running
+from collector.simulator.server import running
 from collector.simulator.simulation import Simulation, truth_rows
 
 NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)

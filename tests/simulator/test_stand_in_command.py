@@ -12,14 +12,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from collector.cli.simulate import OPTIONS, announcement, simulate_command
 from collector.config.settings import App, Secret, Segment, Workspace
-from collector.simulator.command import OPTIONS, announcement, simulate_command
 from collector.simulator.simulation import Simulation
 
 PROGRAM = """
 from zoneinfo import ZoneInfo
 from collector.config.settings import App, Workspace
-from collector.simulator.command import simulate_command
+from collector.cli.simulate import simulate_command
 workspace = Workspace("acme", "http://127.0.0.1", ZoneInfo("UTC"), apps=(App("ios", "a-ios"),))
 simulate_command(lambda context: [workspace])()
 """

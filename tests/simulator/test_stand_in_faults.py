@@ -13,9 +13,8 @@ import aiohttp
 import pytest
 
 from collector.config.settings import App, Workspace
-from collector.simulator.faults import Fault, FaultDraw, Faults, parse_rates
-from collector.simulator.options import Options
-from collector.simulator.serving import running, serve
+from collector.simulator.options import Fault, FaultDraw, Faults, Options, parse_rates
+from collector.simulator.server import running, serve
 from collector.simulator.simulation import Simulation
 
 NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)

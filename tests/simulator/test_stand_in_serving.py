@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from collector.calendar import day_number
+from collector.buckets import day_number
 from collector.config.settings import App, Segment, Workspace
 from collector.model import Unit
+from collector.simulator.answers import key_of
 from collector.simulator.options import Options
-from collector.simulator.questions import key_of
-from collector.simulator.serving import running, serve, serve_forever
+from collector.simulator.server import running, serve, serve_forever
 from collector.simulator.simulation import Simulation
 
 NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.calendar import day_number, whole_hour_at_or_after
+from collector.buckets import ceil_hour, day_number
 from collector.config.settings import App, Segment, Workspace
 from collector.model import SeriesKey, Span, Unit
+from collector.simulator.answers import key_of
 from collector.simulator.options import NEVER_LATE, DayZone, LateOptions, Options
-from collector.simulator.questions import key_of
 from collector.simulator.simulation import Simulation, truth_rows
 from collector.simulator.traffic import Traffic, hours_of
 
@@ -70,7 +70,7 @@ def test_hours_add_up_to_days(zone: str, at: datetime) -> None:
         for back in (0, 1, 5, 20):
             day = last - timedelta(days=back)
             edges = [
-                whole_hour_at_or_after(datetime.combine(one, datetime.min.time(), tz).astimezone(UTC))
+                ceil_hour(datetime.combine(one, datetime.min.time(), tz).astimezone(UTC))
                 for one in (day, day + timedelta(days=1))
             ]
             number = day_number(day)

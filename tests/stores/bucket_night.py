@@ -28,15 +28,15 @@ class BucketNight(Night):
         """Bring every object here; returns their tags."""
         shutil.rmtree(self.lake, ignore_errors=True)
         store = self.place.store()
-        tags = dict(store.list(""))
-        for path, tag in tags.items():
+        versions = dict(store.list(""))
+        for path, version in versions.items():
             found = get(store, path)
             assert found is not None
-            assert found[1] == tag
+            assert found[1] == version
             file = self.lake / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(found[0])
-        return tags
+        return versions
 
     def rows(self) -> set[Row]:
         """Every data row of the lake as it is now."""

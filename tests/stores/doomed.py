@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Put the end between the program and the library, and run it."""
-    from collector.cli import cli
+    from collector.cli.main import cli
 
     number, when = int(sys.argv[1]), sys.argv[2]
     effects = count(1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from collector.config.settings import Storage
-from collector.lake.stores import opener
+from collector.lake.stores import store_factory
 
 if TYPE_CHECKING:
     from collector.lake.store import Store
@@ -27,7 +27,7 @@ class Place:
 
     def store(self, workspace: str = "acme") -> Store:
         """A store as a new run makes it; the environment must hold what it needs."""
-        return opener(self.lake, Storage(**self.storage))(workspace)
+        return store_factory(self.lake, Storage(**self.storage))(workspace)
 
     def document(self, document: dict[str, Any]) -> dict[str, Any]:
         """A config whose lake lies here."""

@@ -11,7 +11,7 @@ import pytest
 
 from collector.clock import SystemClock
 from collector.lake.objects import Bucket, ObjectStore
-from collector.lake.stores import opener
+from collector.lake.stores import store_factory
 from tests.builders import NOW
 from tests.processes.sleeper import DrowsyStore, LaterClock, collect
 from tests.processes.test_waking_up import BROKEN_LINKS, LAST_TOLD
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from collector.lake.store import Replacement, Store, Tag
+    from collector.lake.store import Replacement, Store, Version
     from collector.summary import Summary
     from tests.stores.place import Place
 
@@ -39,12 +39,12 @@ class DrowsyPut(ObjectStore):
         self._guarded = False
         self.steps = 0
 
-    def publish(self, replacement: Replacement) -> Tag:
+    def publish(self, replacement: Replacement) -> Version:
         """Only a put that hangs on the lock is meant."""
-        self._guarded = replacement.while_held is not None
+        self._guarded = replacement.if_locked is not None
         return super().publish(replacement)
 
-    def _put(self, path: str, content: bytes, expected: Tag | None) -> Tag:
+    def _put(self, path: str, content: bytes, expected: Version | None) -> Version:
         if self._guarded:
             self.steps += 1
             if self.steps == self._at:
@@ -65,7 +65,7 @@ class Nap:
     def take(self, drowsy: Callable[[Callable[[], None]], Store]) -> Summary:
         """`drowsy` makes the store of the run that sleeps, given what happens meanwhile."""
         config = self.site.night.settings()
-        stores = opener(config.lake, config.storage)
+        stores = store_factory(config.lake, config.storage)
         assert collect(config, NOW, "first", SystemClock(), stores).exit_code == 0
         self.site.simulation.now = NOW + timedelta(days=1)
 
@@ -84,7 +84,7 @@ class Nap:
             assert site.night.rows() == site.truth(), f"asleep at step {number}"
             assert site.night.query(BROKEN_LINKS) == [(0,)]
             assert site.night.query(LAST_TOLD) == [(0,)]
-            stores = opener(config.lake, config.storage)
+            stores = store_factory(config.lake, config.storage)
             assert collect(config, site.simulation.now, "after", LaterClock(), stores).exit_code == 0
 
 

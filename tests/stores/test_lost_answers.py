@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.lake.errors import Conflict
-from collector.lake.store import ABSENT, get, put
+from collector.lake.store import NO_FILE, Conflict, get, put
 from tests.builders import NOW
 from tests.stores.bucket_night import BucketSite
 from tests.stores.wire import LOSE, PASS, REFUSE, Wire, wire
@@ -36,21 +35,21 @@ def first(fate: str) -> Callable[[int], str]:
 @pytest.mark.parametrize("expected", ["absent", "present", "any"])
 def test_a_put_whose_answer_is_lost_is_done_once_and_is_no_conflict(bucket: Place, fate: str, expected: str) -> None:
     """Done and the answer lost, or refused for a race that left nothing: the put succeeds, and its tag is told."""
-    tags = {"absent": ABSENT, "any": None}
-    tag = put(bucket.store(), "file", b"before", ABSENT) if expected == "present" else tags[expected]
+    versions = {"absent": NO_FILE, "any": None}
+    version = put(bucket.store(), "file", b"before", NO_FILE) if expected == "present" else versions[expected]
     with through_a_wire(bucket, first(fate)) as (place, _):
-        told = put(place.store(), "file", b"mine", tag)
+        told = put(place.store(), "file", b"mine", version)
     assert get(bucket.store(), "file") == (b"mine", told)
 
 
 @pytest.mark.parametrize("expected", ["absent", "present"])
 def test_a_lost_answer_hides_no_conflict(bucket: Place, expected: str) -> None:
     """Where another run replaced the file after the put whose answer was lost, that is told, and its file stays."""
-    tag = ABSENT if expected == "absent" else put(bucket.store(), "file", b"before", ABSENT)
+    version = NO_FILE if expected == "absent" else put(bucket.store(), "file", b"before", NO_FILE)
     with through_a_wire(bucket, first(LOSE)) as (place, laid):
         laid.meanwhile = lambda: put(bucket.store(), "file", b"theirs")
         with pytest.raises(Conflict):
-            put(place.store(), "file", b"mine", tag)
+            put(place.store(), "file", b"mine", version)
     assert get(bucket.store(), "file") == (b"theirs", bucket.store().list("")["file"])
 
 

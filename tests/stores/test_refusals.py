@@ -8,8 +8,8 @@ import pytest
 
 from collector.config.settings import Storage
 from collector.lake.clouds import Address
-from collector.lake.errors import LakeError
-from collector.lake.stores import opener
+from collector.lake.store import LakeError
+from collector.lake.stores import store_factory
 from tests.night import Night, make_document
 from tests.stores.ports import HOST, free_ports
 from tests.stores.seaweed import KEY, SECRET
@@ -95,7 +95,7 @@ def test_the_extra_that_is_missing_is_named(tmp_path: Path) -> None:
     document = make_document("http://127.0.0.1:1", {"name": "acme", "scopes": ["app"]})
     for lake, expected in (("s3://bucket/lake", 2), ("./lake", 0)):
         night = Night(tmp_path / str(expected), {**document, "lake": lake})
-        program = "import sys; sys.modules['obstore'] = None; from collector.cli import cli; cli()"
+        program = "import sys; sys.modules['obstore'] = None; from collector.cli.main import cli; cli()"
         command = [sys.executable, "-c", program, "--config", str(night.config), "plan"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == expected, result.stderr
@@ -115,4 +115,4 @@ def test_what_cannot_be_used_is_told_before_anything_is_sent(monkeypatch: pytest
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_USE_EMULATOR"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(LakeError, match=r"AZURE_STORAGE_ACCOUNT_NAME or storage\.account"):
-        opener("abfs://container/lake", Storage())("acme").open("file")
+        store_factory("abfs://container/lake", Storage())("acme").open("file")

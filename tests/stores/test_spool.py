@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.lake.errors import LakeError
-from collector.lake.spool import IN_MEMORY, SpooledStage, spooling
+from collector.lake.objects import IN_MEMORY, SpooledStage, translate_temp_errors
+from collector.lake.store import LakeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,5 +37,5 @@ def test_what_is_large_goes_to_the_disk_without_a_name(tmp_path: Path, monkeypat
 def test_a_temporary_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the folder and how to choose another."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with pytest.raises(LakeError, match=r"none.*TMPDIR"), spooling():
+    with pytest.raises(LakeError, match=r"none.*TMPDIR"), translate_temp_errors():
         SpooledStage().sink.write(b"x" * (IN_MEMORY + 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from collector.cli import cli
+from collector.cli.main import cli
 from tests.builders import NOW
 from tests.night import make_apps
 from tests.stores.bucket_night import BucketSite

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.lake.errors import Conflict, LakeError, Swept
-from collector.lake.store import ABSENT, Replacement, get, put
+from collector.lake.store import NO_FILE, Conflict, LakeError, Replacement, StageGone, get, put
 
 if TYPE_CHECKING:
     from collector.lake.store import Staged, Store
@@ -24,10 +23,10 @@ def stage(store: Store, content: bytes) -> Staged:
 def test_what_was_put_is_read_and_bears_its_tag(place: Place) -> None:
     """A file comes back as it was written, with the tag that publishing gave and that listings show."""
     store = place.store()
-    tag = put(store, "a/workspace=acme/data.parquet", b"one", ABSENT)
-    assert get(store, "a/workspace=acme/data.parquet") == (b"one", tag)
-    assert dict(store.list("a")) == {"a/workspace=acme/data.parquet": tag}
-    assert tag != ABSENT
+    version = put(store, "a/workspace=acme/data.parquet", b"one", NO_FILE)
+    assert get(store, "a/workspace=acme/data.parquet") == (b"one", version)
+    assert dict(store.list("a")) == {"a/workspace=acme/data.parquet": version}
+    assert version != NO_FILE
 
 
 def test_a_file_that_is_not_there_is_none(place: Place) -> None:
@@ -78,16 +77,16 @@ def test_listing_a_folder_keeps_to_it(place: Place) -> None:
 def test_creating_never_replaces(place: Place) -> None:
     """A file that is expected to be absent is not replaced, and the staged one is dropped."""
     store = place.store()
-    put(store, "file", b"theirs", ABSENT)
+    put(store, "file", b"theirs", NO_FILE)
     with pytest.raises(Conflict, match="nothing was overwritten"):
-        put(store, "file", b"mine", ABSENT)
+        put(store, "file", b"mine", NO_FILE)
     assert get(store, "file") == (b"theirs", store.list("")["file"])
 
 
 def test_replacing_takes_the_version_that_was_read(place: Place) -> None:
     """A file is replaced where it is unchanged, and left alone where it was replaced or is gone."""
     store = place.store()
-    first = put(store, "file", b"one", ABSENT)
+    first = put(store, "file", b"one", NO_FILE)
     second = put(store, "file", b"two", first)
     assert second != first
     with pytest.raises(Conflict):
@@ -109,8 +108,8 @@ def test_a_put_without_a_condition_replaces_anything(place: Place) -> None:
 def test_nothing_is_replaced_once_the_lock_is_another_s(place: Place) -> None:
     """A publication that hangs on another file's version is refused where that one has changed or is gone."""
     store = place.store()
-    held = put(store, "lock", b"mine", ABSENT)
-    store.publish(Replacement("file", stage(store, b"one"), ABSENT, ("lock", held)))
+    held = put(store, "lock", b"mine", NO_FILE)
+    store.publish(Replacement("file", stage(store, b"one"), NO_FILE, ("lock", held)))
     put(store, "lock", b"theirs", held)
     with pytest.raises(Conflict):
         store.publish(Replacement("file", stage(store, b"two"), None, ("lock", held)))
@@ -123,7 +122,7 @@ def test_nothing_is_replaced_once_the_lock_is_another_s(place: Place) -> None:
 def test_deleting_keeps_to_the_version_that_was_read(place: Place) -> None:
     """A file that was replaced is not deleted by one who expects the old version."""
     store = place.store()
-    old = put(store, "file", b"one", ABSENT)
+    old = put(store, "file", b"one", NO_FILE)
     new = put(store, "file", b"two", old)
     with pytest.raises(Conflict):
         store.delete("file", old)
@@ -159,7 +158,7 @@ def test_what_is_staged_is_seen_by_nobody(place: Place) -> None:
         staging.sink.write(b"half")
         raise KeyError
     assert [path for path in store.list("") if not path.startswith("_collector/")] == []
-    store.sweep()
+    store.delete_staged()
     assert dict(store.list("_collector/acme/staging")) == {}
 
 
@@ -167,10 +166,10 @@ def test_what_was_swept_is_told_or_published(place: Place) -> None:
     """What another run has swept away is told as that; runs on a bucket stage where none reaches."""
     store = place.store()
     staged = stage(store, b"content")
-    place.store().sweep()
+    place.store().delete_staged()
     try:
-        store.publish(Replacement("file", staged, ABSENT))
-    except Swept:
+        store.publish(Replacement("file", staged, NO_FILE))
+    except StageGone:
         assert store.open("file") is None
     else:
         assert place.name != "folder"
@@ -179,12 +178,12 @@ def test_what_was_swept_is_told_or_published(place: Place) -> None:
 @pytest.mark.parametrize("expected", ["absent", "present"])
 def test_of_many_at_once_one_wins(place: Place, expected: str) -> None:
     """Of twelve runs that put the same file at once on the same condition, one does, and eleven are told."""
-    tag = ABSENT if expected == "absent" else put(place.store(), "file", b"start", ABSENT)
+    version = NO_FILE if expected == "absent" else put(place.store(), "file", b"start", NO_FILE)
     stores = [place.store() for _ in range(12)]
 
     def attempt(number: int) -> bool:
         try:
-            put(stores[number], "file", f"of {number}".encode(), tag)
+            put(stores[number], "file", f"of {number}".encode(), version)
         except Conflict:
             return False
         return True

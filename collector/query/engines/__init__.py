@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collector.query.engines.athena import Athena
-from collector.query.engines.bigquery import BigQuery
-from collector.query.engines.duck import DuckDB
-from collector.query.engines.snowflake import Snowflake
-from collector.query.engines.spark import Databricks, Spark
-from collector.query.engines.trino import Trino
+from collector.query.engines.duckdb import DuckDB
+from collector.query.engines.hive import Athena, Databricks, Spark, Trino
+from collector.query.engines.warehouses import BigQuery, Snowflake
 
 if TYPE_CHECKING:
     from collector.query.engines.engine import Engine
@@ -17,6 +14,6 @@ if TYPE_CHECKING:
 _ENGINES = {kind.name: kind for kind in (DuckDB, Athena, Trino, Spark, Databricks, BigQuery, Snowflake)}
 
 
-def engine_called(name: str) -> Engine:
+def get_engine(name: str) -> Engine:
     """The engine of that name."""
     return _ENGINES[name]()

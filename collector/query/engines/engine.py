@@ -1,19 +1,59 @@
-"""What all engines share, in standard SQL. Each engine overrides what it writes in another way."""
+"""What declarations speak of: where the lake is, whose days are cut in which zone. Read from the config alone.
+
+What all engines share, in standard SQL. Each engine overrides what it writes in another way.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.ground import Undeclarable
+from collector.lake.catalog import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from collector.config.settings import Config
     from collector.lake.catalog import Column, Table
-    from collector.query.ground import Ground
-    from collector.query.view import View
+    from collector.lake.store import Store
+    from collector.query.views import View
+
+
+class UnsupportedAddress(Exception):
+    """The engine cannot read a lake at that address; the text says which it can (exit 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeLocation:
+    """`lake`: an absolute folder or a URL, without a slash at its end. `zones`: each workspace's name and zone.
+
+    `absent`: tables that are known to have no file yet, for the one engine that refuses to declare those.
+    """
+
+    lake: str
+    zones: tuple[tuple[str, str], ...]
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def scheme(self) -> str:
+        """`s3`, `gs` and so on; nothing for a folder, `@` for a stage of Snowflake's."""
+        if self.lake.startswith("@"):
+            return "@"
+        return self.lake.partition("://")[0] if "://" in self.lake else ""
+
+
+def lake_location(config: Config, absent: frozenset[str] = frozenset()) -> LakeLocation:
+    """What the config says of the lake."""
+    zones = tuple((workspace.name, workspace.timezone.key) for workspace in config.workspaces)
+    return LakeLocation(config.lake.rstrip("/"), zones, absent)
+
+
+def absent_tables(store: Store) -> frozenset[str]:
+    """The tables without a file. Raises LakeError."""
+    return frozenset(table.name for table in TABLES if not store.list(table.name))
+
 
 INSTANT = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
@@ -41,25 +81,25 @@ class Engine:
         """A string."""
         return "'" + text.replace("'", "''") + "'"
 
-    def location(self, ground: Ground, table: Table) -> str:
+    def location(self, location: LakeLocation, table: Table) -> str:
         """The table's folder, as this engine writes addresses."""
-        return f"{self.root(ground)}/{table.name}"
+        return f"{self.root(location)}/{table.name}"
 
-    def root(self, ground: Ground) -> str:
+    def root(self, location: LakeLocation) -> str:
         """The lake's address. Raises Undeclarable where this engine cannot read there."""
-        if ground.scheme not in self.schemes:
+        if location.scheme not in self.schemes:
             known = ", ".join(f"{scheme}://…" if scheme else "a folder" for scheme in self.schemes)
-            raise Undeclarable(
-                f"{self.name} does not read a lake at {ground.lake}; it reads {known}. Name where it is with --lake"
+            raise UnsupportedAddress(
+                f"{self.name} does not read a lake at {location.lake}; it reads {known}. Name where it is with --lake"
             )
-        scheme = self.schemes[ground.scheme]
-        return f"{scheme}://{ground.lake.partition('://')[2]}" if scheme else ground.lake
+        scheme = self.schemes[location.scheme]
+        return f"{scheme}://{location.lake.partition('://')[2]}" if scheme else location.lake
 
-    def before(self, ground: Ground) -> Iterable[str]:  # noqa: ARG002  # Snowflake's stage is made of it
+    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # Snowflake's stage is made of it
         """Statements that go first."""
         return ()
 
-    def table(self, table: Table, ground: Ground) -> Iterator[str]:
+    def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
         """Declare a table."""
         raise NotImplementedError
 
@@ -67,7 +107,7 @@ class Engine:
         """Declare a view, its columns commented in one list."""
         columns = (f"{self.quoted(column.name)} COMMENT {self.literal(column.comment)}" for column in view.columns)
         yield (
-            f"CREATE OR REPLACE VIEW {view.name} ({listed(columns)})\n"
+            f"CREATE OR REPLACE VIEW {view.name} ({comma_lines(columns)})\n"
             f"COMMENT {self.literal(view.comment)}\nAS {view.select(self.quoted)}"
         )
 
@@ -97,6 +137,6 @@ def projected_dates(partition: Column) -> tuple[str, str]:
     return (_EARLIEST_MONTH, "MONTHS") if partition.name == "month" else (_EARLIEST_RUN, "DAYS")
 
 
-def listed(items: Iterable[str]) -> str:
+def comma_lines(items: Iterable[str]) -> str:
     """One line each, between brackets."""
     return "\n  " + ",\n  ".join(items) + "\n"

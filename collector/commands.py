@@ -1,0 +1,159 @@
+"""The composition root: the one place where clock, network, stores, randomness and signals are made and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from collector.api.transport import AiohttpTransport
+from collector.clock import SystemClock
+from collector.environment import Environment
+from collector.fetch.limiter import EvenThrottle
+from collector.fetch.stop import StopRequest
+from collector.lake import landing, metadata
+from collector.lake.coverage_table import as_coverage
+from collector.lake.landing import WorkspaceLake
+from collector.lake.lease import WorkspaceLock
+from collector.lake.process import ProcessIdentity
+from collector.lake.recorder import RecorderLimits
+from collector.lake.repair import repair, unowned_files
+from collector.lake.stores import store_factory
+from collector.plan import plan
+from collector.run import run
+from collector.windows import limit_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from collector.config.settings import Config, Workspace
+    from collector.environment import RunOptions
+    from collector.lake.repair import RepairOptions, RepairResult
+    from collector.plan import Selection
+    from collector.run import Watch
+    from collector.summary import Summary
+    from collector.windows import Windows
+
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class RunCancelled(Exception):
+    """A second signal ended the run before its summary; what is in the journal is landed by the next one."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"interrupted twice: exit {exit_code}")
+        self.exit_code = exit_code
+
+
+def new_run_id(now: datetime) -> str:
+    """When it began, which makes ids sort by time, and six digits that tell runs of one second apart."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
+    """Run to the end, to a signal, or so that all is landed before `seconds` have passed. Raises Interrupted."""
+    return asyncio.run(_run_collection(config, options, watch, seconds))
+
+
+def plan_all(
+    config: Config, now: datetime, narrowing: Selection, max_requests: int | None
+) -> list[tuple[Workspace, Windows]]:
+    """What a run would ask for, by workspace. Reads the lake, and neither writes nor asks. Raises LakeError."""
+    plans, stores = [], store_factory(config.lake, config.storage)
+    for workspace in config.workspaces:
+        lake = WorkspaceLake(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
+        metadata.check_metadata(lake.store, workspace.name, workspace.timezone.key)
+        plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).runs), now, narrowing))
+    kept = (windows for windows, _ in limit_requests(plans, max_requests))
+    return list(zip(config.workspaces, kept, strict=True))
+
+
+def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult], list[str]]:
+    """Repair every workspace's part of the lake; also, the files that belong to none. Raises LakeError."""
+    clock, stores, repairs = SystemClock(), store_factory(config.lake, config.storage), []
+    for workspace in config.workspaces:
+        store = stores(workspace.name)
+        lock = WorkspaceLock(store, workspace.name, clock, new_run_id(clock.now()), ProcessIdentity.current())
+        repairs.append(repair(workspace, store, lock, clock, choice))
+    return repairs, unowned_files(store)
+
+
+async def _run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
+    stop = StopRequest()
+    async with AiohttpTransport() as transport:
+        env = Environment(
+            clock=SystemClock(),
+            store=store_factory(config.lake, config.storage),
+            transport=transport,
+            pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
+            rng=random.Random(),  # noqa: S311  # jitter is no secret
+            offload=off_the_loop,
+            stop=stop,
+            process=ProcessIdentity.current(),
+            bounds=RecorderLimits(),
+        )
+        with _signals_to(stop), _deadline_to(stop, seconds):
+            return await run(config, options, env, watch)
+
+
+async def off_the_loop(work: Callable[[], T]) -> T:
+    """Run it on a thread. Cancelled, it waits for the thread first: no file operation outlives the run's lock."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
+
+
+@contextmanager
+def _signals_to(stop: StopRequest) -> Iterator[None]:
+    """The first signal ends the run cleanly; the second cancels what is still in flight; more change nothing."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def arrived(number: signal.Signals) -> None:
+        if stop.exit_code is None:
+            log.warning(
+                "%s: no more is sent; what is in flight is waited for, and all that came is landed", number.name
+            )
+            stop.request(f"interrupted by {number.name}", exit_code=128 + number)
+        elif task is not None and not task.cancelling():
+            log.warning("%s again: what is in flight is dropped", number.name)
+            task.cancel()
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, arrived, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if stop.exit_code is None:
+            raise
+        raise RunCancelled(stop.exit_code) from None
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _deadline_to(stop: StopRequest, seconds: float | None) -> Iterator[None]:
+    """Stop sending early enough that what is in flight can finish and land within `seconds`."""
+    if seconds is None:
+        yield
+        return
+    margin = min(30.0, seconds / 4)
+    stop.grace_seconds = min(stop.grace_seconds, margin / 2)
+    timer = asyncio.get_running_loop().call_later(seconds - margin, stop.request, "the deadline has come")
+    try:
+        yield
+    finally:
+        timer.cancel()

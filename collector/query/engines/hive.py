@@ -1,0 +1,230 @@
+"""Athena: Hive's CREATE EXTERNAL TABLE with partition projection, so that no crawler is needed; views are Trino's.
+
+Hive timestamps have no zone; those of the lake are UTC. Athena takes one statement at a time.
+
+Trino over a Hive catalog: external tables whose partitions are projected from their names, so nothing goes stale.
+
+The catalog needs `hive.partition-projection-enabled=true`. Hive timestamps have no zone; those of the lake are UTC.
+
+Spark and Databricks: external tables over Parquet, whose partitions are found in their folders, not in a catalog.
+
+So a new month is there by itself; a session that has read a table before sees new files after REFRESH TABLE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import pyarrow as pa
+
+from collector.query.engines.engine import INSTANT, Engine, comma_lines, projected_dates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from collector.lake.catalog import Column, Table
+    from collector.query.engines.engine import LakeLocation
+    from collector.query.views import View
+
+
+HIVE_TYPES = {
+    pa.string(): "string",
+    pa.date32(): "date",
+    pa.int32(): "int",
+    pa.int64(): "bigint",
+    INSTANT: "timestamp",
+}
+
+
+class Trino(Engine):
+    """Parsed by the tests, never run there."""
+
+    name = "trino"
+    schemes: ClassVar = {
+        "s3": "s3",
+        "s3a": "s3",
+        "gs": "gs",
+        "abfs": "abfs",
+        "abfss": "abfss",
+        "hdfs": "hdfs",
+        "file": "file",
+    }
+    types: ClassVar = {
+        pa.string(): "varchar",
+        pa.date32(): "date",
+        pa.int32(): "integer",
+        pa.int64(): "bigint",
+        INSTANT: "timestamp(3)",
+    }
+
+    def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
+        """Declare the table anew: dropping an external table leaves its files."""
+        columns = [self.column(column) for column in table.columns]
+        columns += [f"{self.column(column)} WITH ({self._projection(column, location)})" for column in table.partitions]
+        names = ", ".join(self.literal(column.name) for column in table.partitions)
+        yield f"DROP TABLE IF EXISTS {table.name}"
+        yield (
+            f"CREATE TABLE {table.name} ({comma_lines(columns)})\nCOMMENT {self.literal(table.comment)}\nWITH (\n"
+            f"  format = 'PARQUET',\n  external_location = {self.literal(self.location(location, table))},\n"
+            f"  partitioned_by = ARRAY[{names}],\n  partition_projection_enabled = true\n)"
+        )
+
+    def view(self, view: View) -> Iterator[str]:
+        """Declare a view; its columns' comments are statements of their own."""
+        yield f"CREATE OR REPLACE VIEW {view.name}\nCOMMENT {self.literal(view.comment)}\nAS {view.select(self.quoted)}"
+        for column in view.columns:
+            yield f"COMMENT ON COLUMN {view.name}.{self.quoted(column.name)} IS {self.literal(column.comment)}"
+
+    def local_time(self, hour: str, zone: str) -> str:
+        """A timestamp without a zone."""
+        return f"CAST(at_timezone(with_timezone({hour}, 'UTC'), {zone}) AS timestamp(3))"
+
+    def week_start(self, day: str) -> str:
+        """A date."""
+        return f"date_trunc('week', {day})"
+
+    def iso_week(self, day: str) -> str:
+        """The year that the week belongs to, and its number."""
+        return f"CAST(year_of_week({day}) AS varchar) || '-W' || lpad(CAST(week({day}) AS varchar), 2, '0')"
+
+    def weekday(self, day: str) -> str:
+        """ISO's day of the week."""
+        return f"day_of_week({day})"
+
+    def _projection(self, column: Column, location: LakeLocation) -> str:
+        if column.name == "workspace":
+            names = ", ".join(self.literal(name) for name, _ in location.zones)
+            return f"partition_projection_type = 'ENUM', partition_projection_values = ARRAY[{names}]"
+        first, unit = projected_dates(column)
+        return (
+            f"partition_projection_type = 'DATE', partition_projection_format = 'yyyy-MM-dd', "
+            f"partition_projection_range = ARRAY['{first}', 'NOW'], partition_projection_interval = 1, "
+            f"partition_projection_interval_unit = '{unit}'"
+        )
+
+
+class Athena(Trino):
+    """Parsed by the tests, never run there."""
+
+    name = "athena"
+    schemes: ClassVar = {"s3": "s3", "s3a": "s3"}
+
+    def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
+        """Declare the table anew: dropping an external table leaves its files."""
+        columns = (self._hive_column(column) for column in table.columns)
+        partitions = (self._hive_column(column) for column in table.partitions)
+        properties = (f"{hive_literal(k)} = {hive_literal(v)}" for k, v in self.properties(table, location).items())
+        yield f"DROP TABLE IF EXISTS {table.name}"
+        yield (
+            f"CREATE EXTERNAL TABLE {table.name} ({comma_lines(columns)})\nCOMMENT {hive_literal(table.comment)}\n"
+            f"PARTITIONED BY ({comma_lines(partitions)})\nSTORED AS PARQUET\n"
+            f"LOCATION {hive_literal(self.location(location, table) + '/')}\nTBLPROPERTIES ({comma_lines(properties)})"
+        )
+
+    def view(self, view: View) -> Iterator[str]:
+        """Declare a view. Athena's views have no comments."""
+        yield f"CREATE OR REPLACE VIEW {view.name} AS {view.select(self.quoted)}"
+
+    def properties(self, table: Table, location: LakeLocation) -> dict[str, str]:
+        """What makes Athena compute the partitions instead of looking them up."""
+        folders = "".join(f"/{column.name}=${{{column.name}}}" for column in table.partitions)
+        found = {
+            "projection.enabled": "true",
+            "projection.workspace.type": "enum",
+            "projection.workspace.values": ",".join(name for name, _ in location.zones),
+            "storage.location.template": f"{self.location(location, table)}{folders}",
+        }
+        for column in table.partitions[1:]:
+            first, unit = projected_dates(column)
+            found |= {
+                f"projection.{column.name}.type": "date",
+                f"projection.{column.name}.format": "yyyy-MM-dd",
+                f"projection.{column.name}.range": f"{first},NOW",
+                f"projection.{column.name}.interval": "1",
+                f"projection.{column.name}.interval.unit": unit,
+            }
+        return found
+
+    def _hive_column(self, column: Column) -> str:
+        return f"`{column.name}` {HIVE_TYPES[column.type]} COMMENT {hive_literal(column.comment)}"
+
+
+def hive_literal(text: str) -> str:
+    """A string in Hive's DDL, and in Spark's SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+class Spark(Engine):
+    """Executed by the tests."""
+
+    name = "spark"
+    schemes: ClassVar = {
+        "": "file",
+        "file": "file",
+        "s3": "s3a",
+        "s3a": "s3a",
+        "gs": "gs",
+        "abfs": "abfs",
+        "abfss": "abfss",
+    }
+    types: ClassVar = {
+        pa.string(): "STRING",
+        pa.date32(): "DATE",
+        pa.int32(): "INT",
+        pa.int64(): "BIGINT",
+        INSTANT: "TIMESTAMP",
+    }
+    quote = "`"
+
+    def literal(self, text: str) -> str:
+        """With a backslash."""
+        return hive_literal(text)
+
+    def root(self, location: LakeLocation) -> str:
+        """A folder needs its scheme, or Spark looks for it in its own default file system."""
+        return f"file://{location.lake}" if not location.scheme else super().root(location)
+
+    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # as the others'
+        """Keep partitions out of the catalog, which would have to be told of each new one."""
+        return ("SET spark.sql.hive.manageFilesourcePartitions = false",)
+
+    def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
+        """Declare the table anew: dropping an external table leaves its files."""
+        yield f"DROP TABLE IF EXISTS {table.name}"
+        names = ", ".join(column.name for column in table.partitions)
+        yield (
+            f"CREATE TABLE {table.name} ({comma_lines(self.column(column) for column in table.all_columns)})\n"
+            f"USING PARQUET\nPARTITIONED BY ({names})\nLOCATION {self.literal(self.location(location, table))}\n"
+            f"COMMENT {self.literal(table.comment)}"
+        )
+
+    def local_time(self, hour: str, zone: str) -> str:
+        """A timestamp without a zone, whatever the session's own zone is."""
+        return f"timestampadd(SECOND, unix_seconds(from_utc_timestamp({hour}, {zone})), TIMESTAMP_NTZ'1970-01-01')"
+
+    def week_start(self, day: str) -> str:
+        """A date."""
+        return f"trunc({day}, 'WEEK')"
+
+    def iso_week(self, day: str) -> str:
+        """The year that the week belongs to, and its number."""
+        return f"concat(extract(YEAROFWEEK FROM {day}), '-W', lpad(CAST(extract(WEEK FROM {day}) AS STRING), 2, '0'))"
+
+    def weekday(self, day: str) -> str:
+        """Spark counts from 0."""
+        return f"weekday({day}) + 1"
+
+
+class Databricks(Spark):
+    """Spark, where Unity Catalog finds partitions by itself. Parsed by the tests, never run there."""
+
+    name = "databricks"
+    schemes: ClassVar = {"s3": "s3", "s3a": "s3", "gs": "gs", "abfs": "abfss", "abfss": "abfss", "dbfs": "dbfs"}
+
+    def root(self, location: LakeLocation) -> str:
+        """No folder of this machine is within its reach."""
+        return Engine.root(self, location)
+
+    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # as the others'
+        """Nothing: Unity Catalog lists the folders when it is asked."""
+        return ()
