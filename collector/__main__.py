@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Run the command line. A signal ends it without a trace, while it starts too; a run takes signals over.
+    """Run the command line. A signal ends it without a traceback, during start-up too; a run handles signals itself.
 
-    Once it has come to its end a signal changes nothing: the exit code would be lost to it.
+    After the end a signal changes nothing, so that it cannot replace the exit code.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started it; a file of the lake's must not get its number
+        if getattr(sys, name) is None:  # the caller closed it; no file of the lake may get its descriptor number
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    # Arrow's own allocator gives freed memory back at once, and each next column is paid for in page faults: a third of
-    # a landing's time. The system's keeps it, and peaks no higher. Arrow asks for this when it is loaded.
+    # Arrow's own allocator returns freed memory at once, and each next column then costs page faults: a third of a
+    # landing's time. The system's allocator keeps it, with no higher peak. Arrow reads this variable when it is loaded.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = 0
     try:
@@ -33,7 +33,7 @@ def main() -> NoReturn:
         cli(prog_name="collector")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception:  # a bug: its trace, and then the same end
+    except Exception:  # a bug: its traceback, and then the same end
         code = 1
         sys.excepthook(*sys.exc_info())
     finally:
@@ -43,23 +43,23 @@ def main() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process without taking the interpreter down first, which has cost runs their exit code.
+    """End the process without finalizing the interpreter, which has cost runs their exit code.
 
-    A thread of Arrow's or DuckDB's that asks a half-dismantled interpreter for anything aborts the whole process.
-    Nothing here needs it dismantled, and it takes 50 ms.
+    A thread of Arrow or DuckDB that calls into an interpreter that is being finalized aborts the process. Nothing here
+    needs the finalization, and it takes 50 ms.
     """
-    atexit._run_exitfuncs()  # noqa: SLF001  # how multiprocessing ends its processes, too
+    atexit._run_exitfuncs()  # noqa: SLF001  # as multiprocessing ends its processes
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream and not stream.closed:
                 stream.flush()
-        except OSError:  # nobody reads it, or it does not fit: what the interpreter says of that
+        except OSError:  # no reader, or no space: the interpreter's own code for that
             code = code or 120
     os._exit(code)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """At once while a library is loaded: many take what is raised in them there for an optional part's absence."""
+    """Exit; at once during an import, where many libraries take an exception for a missing optional dependency."""
     while frame is not None:
         if frame.f_globals["__name__"] == "importlib._bootstrap":
             os._exit(128 + number)

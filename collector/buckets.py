@@ -1,8 +1,8 @@
-"""Days in a workspace's zone and hours in UTC: buckets to instants and back.
+"""Bucket numbers to instants and dates, and back: days in a workspace's time zone, hours in UTC. Pure.
 
-In: bucket numbers (see `model.py`), dates, aware datetimes, a zone. Out: the same. Pure; no clock is read here.
-A day starts at its local midnight; where a change of the clocks skips midnight, at the first instant after it. So a day
-is 23, 24 or 25 hours long (or what else the zone did), and days follow one another without gap or overlap.
+In and out: bucket numbers (see `model.py`), dates, aware datetimes, a zone. No clock is read here.
+A day starts at its local midnight or, where a change of the clocks skips midnight, at the first instant after it. So a
+day has 23, 24 or 25 hours (or whatever the zone did), and days follow each other without a gap or an overlap.
 """
 
 from __future__ import annotations
@@ -40,24 +40,25 @@ def start_of(unit: Unit, bucket: int, zone: ZoneInfo) -> datetime:
 
 
 def ceil_hour(instant: datetime) -> int:
-    """The first hour bucket that does not start before the instant."""
+    """The first hour bucket that starts at or after the instant."""
     return -((EPOCH - instant) // _HOUR)
 
 
 def end_of_closed(unit: Unit, now: datetime, settle: timedelta, zone: ZoneInfo) -> int:
-    """One past the newest closed bucket: those whose end, and `settle` after it, have passed at `now`."""
+    """One past the newest closed bucket: a bucket is closed once its end, and `settle` after it, have passed."""
     settled = now - settle
     if unit is Unit.HOUR:
         return (settled - EPOCH) // _HOUR
     today = day_number(settled.astimezone(zone).date())
-    # Around a change of the clocks at midnight a local date can begin before the one ahead of it has ended.
+    # Where the clocks change at midnight, a local date can begin before the date ahead of it has ended.
     return max(day for day in (today - 1, today, today + 1) if start_of(unit, day, zone) <= settled)
 
 
 def span_of_dates(unit: Unit, first: date | None, last: date | None, zone: ZoneInfo) -> Span:
     """The buckets of the local dates `first` to `last`, both included; None leaves that side open.
 
-    The hours of a date are those that start within it, so a zone's half hours belong to the date they began in.
+    The hours of a date are those that start within it: in zones with half-hour offsets an hour belongs to the date in
+    which it starts.
     """
     return Span(
         _boundary(unit, first, zone) if first is not None else _FIRST[unit],
@@ -70,22 +71,23 @@ def _boundary(unit: Unit, day: date, zone: ZoneInfo) -> int:
 
 
 def request_end(unit: Unit, span: Span, zone: ZoneInfo) -> datetime:
-    """The last second of the span's last bucket, in the zone: what a request asks for.
+    """The last second of the span's last bucket, in the zone: the `ending_at` of its request.
 
-    Both readings of `ending_at` (inclusive or not) and of the zone agree there; see the reference page's example.
+    Whether the API reads `ending_at` as inclusive or exclusive, this instant means the same bucket. The form is that of
+    the reference page's example.
     """
     last_second = start_of(unit, span.stop, zone) - timedelta(seconds=1)  # in UTC: wall clocks do not subtract
     return last_second.astimezone(zone)
 
 
 def month_of(unit: Unit, bucket: int) -> date:
-    """The first day of the month that a bucket's row is filed under: the local date's, or the UTC hour's."""
+    """The first day of the month in whose partition the bucket's row is: of the local date, or of the UTC hour."""
     day = date_of(bucket) if unit is Unit.DAY else start_of(unit, bucket, _UTC_ZONE).date()
     return day.replace(day=1)
 
 
 def month_span(unit: Unit, month: date) -> Span:
-    """All buckets filed under a month, which is given as its first day."""
+    """All buckets whose rows are in the partition of a month, which is given as its first day."""
     following = (month + timedelta(days=31)).replace(day=1)
     per_day = 1 if unit is Unit.DAY else 24
     return Span(day_number(month) * per_day, day_number(following) * per_day)

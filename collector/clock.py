@@ -1,4 +1,4 @@
-"""The clock that the composition root makes once and hands down: nothing else in the package asks what time it is."""
+"""The clock. `commands.py` makes it once and hands it down; nothing else in the package reads the time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Real time, as pacing, leases and logs see it. `--as-of` never changes it."""
+    """Real time, for pacing, leases and logs. `--as-of` never changes it."""
 
     def now(self) -> datetime:
-        """The instant, aware, in UTC."""
+        """The present instant, aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
@@ -20,7 +20,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait without holding up the event loop."""
+        """Wait without blocking the event loop."""
         ...
 
 
@@ -28,7 +28,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The instant, aware, in UTC."""
+        """The present instant, aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
@@ -36,5 +36,5 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait without holding up the event loop."""
+        """Wait without blocking the event loop."""
         await asyncio.sleep(seconds)

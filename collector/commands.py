@@ -1,4 +1,7 @@
-"""The composition root: the one place where clock, network, stores, randomness and signals are made and joined."""
+"""The composition root: one function a command. Clock, network, stores, randomness and signals are made here alone.
+
+In: a config and what the command line requests. Out: a summary, plans or repairs, as values. Nothing here prints.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunCancelled(Exception):
-    """A second signal ended the run before its summary; what is in the journal is landed by the next one."""
+    """A second signal ended the run before its summary. The next run lands what is in the journal."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(f"interrupted twice: exit {exit_code}")
@@ -54,30 +57,30 @@ class RunCancelled(Exception):
 
 
 def new_run_id(now: datetime) -> str:
-    """When it began, which makes ids sort by time, and six digits that tell runs of one second apart."""
+    """The time of the start, so that ids sort by time, and six hex digits, so that two runs of one second differ."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
-    """Run to the end, to a signal, or so that all is landed before `seconds` have passed. Raises Interrupted."""
+    """Run to the end, or to a signal, or so that all has landed before `seconds` have passed. Raises RunCancelled."""
     return asyncio.run(_run_collection(config, options, watch, seconds))
 
 
 def plan_all(
-    config: Config, now: datetime, narrowing: Selection, max_requests: int | None
+    config: Config, now: datetime, selection: Selection, max_requests: int | None
 ) -> list[tuple[Workspace, Windows]]:
-    """What a run would ask for, by workspace. Reads the lake, and neither writes nor asks. Raises LakeError."""
+    """What a run would request, by workspace. Reads the lake; writes nothing, requests nothing. Raises LakeError."""
     plans, stores = [], store_factory(config.lake, config.storage)
     for workspace in config.workspaces:
         lake = WorkspaceLake(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone.key)
-        plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).runs), now, narrowing))
+        plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).runs), now, selection))
     kept = (windows for windows, _ in limit_requests(plans, max_requests))
     return list(zip(config.workspaces, kept, strict=True))
 
 
 def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult], list[str]]:
-    """Repair every workspace's part of the lake; also, the files that belong to none. Raises LakeError."""
+    """Repair every workspace's part of the lake, and name the files that belong to no workspace. Raises LakeError."""
     clock, stores, repairs = SystemClock(), store_factory(config.lake, config.storage), []
     for workspace in config.workspaces:
         store = stores(workspace.name)
@@ -93,19 +96,19 @@ async def _run_collection(config: Config, options: RunOptions, watch: Watch, sec
             clock=SystemClock(),
             store=store_factory(config.lake, config.storage),
             transport=transport,
-            pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
+            throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
             rng=random.Random(),  # noqa: S311  # jitter is no secret
-            offload=off_the_loop,
+            offload=on_a_thread,
             stop=stop,
             process=ProcessIdentity.current(),
-            bounds=RecorderLimits(),
+            recorder_limits=RecorderLimits(),
         )
         with _signals_to(stop), _deadline_to(stop, seconds):
             return await run(config, options, env, watch)
 
 
-async def off_the_loop(work: Callable[[], T]) -> T:
-    """Run it on a thread. Cancelled, it waits for the thread first: no file operation outlives the run's lock."""
+async def on_a_thread(work: Callable[[], T]) -> T:
+    """Run `work` on a thread. When cancelled, wait for the thread first: no file operation outlives the run's lock."""
     future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(future)
@@ -116,17 +119,17 @@ async def off_the_loop(work: Callable[[], T]) -> T:
 
 @contextmanager
 def _signals_to(stop: StopRequest) -> Iterator[None]:
-    """The first signal ends the run cleanly; the second cancels what is still in flight; more change nothing."""
+    """The first signal ends the run cleanly, the second cancels what is still in flight, more change nothing."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def arrived(number: signal.Signals) -> None:
         if stop.exit_code is None:
             log.warning(
-                "%s: no more is sent; what is in flight is waited for, and all that came is landed", number.name
+                "%s: no more requests are sent; answers that are on their way are awaited and landed", number.name
             )
             stop.request(f"interrupted by {number.name}", exit_code=128 + number)
         elif task is not None and not task.cancelling():
-            log.warning("%s again: what is in flight is dropped", number.name)
+            log.warning("%s again: requests in flight are cancelled", number.name)
             task.cancel()
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -146,13 +149,13 @@ def _signals_to(stop: StopRequest) -> Iterator[None]:
 
 @contextmanager
 def _deadline_to(stop: StopRequest, seconds: float | None) -> Iterator[None]:
-    """Stop sending early enough that what is in flight can finish and land within `seconds`."""
+    """Stop sending early enough that what is in flight can finish, and land, within `seconds`."""
     if seconds is None:
         yield
         return
     margin = min(30.0, seconds / 4)
     stop.grace_seconds = min(stop.grace_seconds, margin / 2)
-    timer = asyncio.get_running_loop().call_later(seconds - margin, stop.request, "the deadline has come")
+    timer = asyncio.get_running_loop().call_later(seconds - margin, stop.request, "the deadline was reached")
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
-"""What one run is asked to do, as a value.
+"""What a run is given: its options, as a value, and everything that has an effect, made once and handed down.
 
-Everything with an effect, made once in the composition root and handed down: tests and simulations make another.
+`commands.py` makes the real ones; tests and simulations make others. Nothing else in the package reads a clock, draws a
+random number, or opens a socket or a file.
 """
 
 from __future__ import annotations
@@ -27,24 +28,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """`as_of` pins what is closed, what is fresh, and `collected_at`; `max_requests` bounds the windows sent."""
+    """What the command line requests of a run.
+
+    `as_of` pins what is closed, what is fresh, and `collected_at`; `max_requests` limits the windows that are sent.
+    """
 
     run_id: str
     as_of: datetime
-    narrowing: Selection = ALL
+    selection: Selection = ALL
     max_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`store` and `pacer` make one for a workspace; `offload` runs a function off the event loop."""
+    """Everything that has an effect.
+
+    `store` opens the lake as the run of the named workspace sees it. `throttle` makes a workspace's throttle. `offload`
+    runs a function on a thread, so that the event loop does not wait for it.
+    """
 
     clock: Clock
     store: Callable[[str], Store]
     transport: Transport
-    pacer: Callable[[Workspace], Throttle]
+    throttle: Callable[[Workspace], Throttle]
     rng: Random
     offload: Offload
     stop: StopRequest
     process: ProcessIdentity
-    bounds: RecorderLimits
+    recorder_limits: RecorderLimits

@@ -1,10 +1,9 @@
-"""The words of the product as values: series, buckets, spans, windows.
+"""The terms of the product as values: series, buckets, spans, windows, and what came of a window.
 
 Buckets are integers, so that coverage and planning are arithmetic on intervals: a day is its number of days since
-1970-01-01, an hour its number of hours since 1970-01-01T00:00Z. `calendar.py` turns them into instants and back.
-Nothing here reads a clock, a file or the network.
-
-What became of a planned window: answered, failed or skipped. Expected failure is a value, never an exception.
+1970-01-01, an hour its number of hours since 1970-01-01T00:00Z. `buckets.py` turns them into instants and back.
+An expected failure is a value (`Answered`, `Failed`, `Skipped`), never an exception. Nothing here reads a clock, a file
+or the network.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Scope(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a window is asked for; a window bears the first, in this order, that holds for any of its buckets."""
+    """Why a window is requested: the first, in this order, that holds for any of its buckets."""
 
     FORCED = "forced"
     NEW = "new"
@@ -58,7 +57,7 @@ class Reason(StrEnum):
 
 
 class SeriesKey(NamedTuple):
-    """What tells one series of a workspace from another: ids, never names, which may change."""
+    """What identifies a series within its workspace: ids, never names, since names may change."""
 
     scope: Scope
     unit: Unit
@@ -67,7 +66,7 @@ class SeriesKey(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One series of a workspace, under the names that the config gives its app and segment today."""
+    """One series of a workspace, with the names that the config gives its app and segment today."""
 
     workspace: str
     key: SeriesKey
@@ -85,7 +84,7 @@ class Series(NamedTuple):
         return self.key.unit
 
     def __str__(self) -> str:
-        """Write the series as a person would name it: `acme/ios/vip by day`."""
+        """The series as a person would name it: `acme/ios/vip by day`."""
         parts = [self.workspace]
         if self.scope.has_app:
             parts.append(self.app or str(self.key.app_id))
@@ -96,17 +95,17 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Consecutive buckets of one unit, from `first` up to and without `stop`. Empty where stop <= first."""
+    """Consecutive buckets of one unit, from `first` up to, and not including, `stop`. Empty where stop <= first."""
 
     first: int
     stop: int
 
     def __len__(self) -> int:
-        """How many buckets it holds."""
+        """The number of buckets."""
         return max(0, self.stop - self.first)
 
     def __contains__(self, bucket: int) -> bool:
-        """Whether the bucket lies in it."""
+        """Whether the bucket is in the span."""
         return self.first <= bucket < self.stop
 
     def __and__(self, other: Span) -> Span:
@@ -123,7 +122,7 @@ class Window(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The API answered the window. `buckets` and `sessions` run in parallel; a bucket it did not report is absent."""
+    """The API answered the window. `buckets` and `sessions` are parallel; a bucket that was not reported is absent."""
 
     window: Window
     buckets: Sequence[int]
@@ -135,7 +134,7 @@ class Answered(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The window was asked for and got no answer. `error` is one line, redacted; `http_status` None without a reply."""
+    """The window was requested and got no answer. `error` is one line, redacted; `http_status` None without a reply."""
 
     window: Window
     error: str

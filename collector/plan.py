@@ -1,7 +1,7 @@
-"""What this run asks for: wanted minus covered, plus the lookback. Pure.
+"""What a run requests: wanted minus covered, plus the lookback. Pure.
 
-In: a workspace's config, its coverage, the instant that "now" is. Out: windows, newest first, all series of one span
-together. It never reads the lake or the clock, and asks for closed buckets alone.
+In: a workspace's config, its coverage, the instant that counts as now. Out: windows, newest first, all series of one
+span together. Nothing here reads the lake or the clock, and only closed buckets are ever requested.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
 from collector.windows import SpanGroup, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
     from collector.config.settings import App, Segment, Workspace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ConfiguredSeries(NamedTuple):
-    """A series that the config names, and its first and last wanted dates, local and included (None: open)."""
+    """A series that the config names, with its first and last wanted local dates, both included (None: open)."""
 
     series: Series
     start: date | None
@@ -33,7 +33,7 @@ class ConfiguredSeries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line leaves of a plan: apps by name (none given: all), and a span to read again."""
+    """What the command line narrows a plan to: apps by name (empty: all), and dates to read again, both included."""
 
     apps: frozenset[str] = frozenset()
     first: date | None = None
@@ -41,7 +41,7 @@ class Selection:
 
     @property
     def forced(self) -> bool:
-        """Whether a span of dates is to be read whatever its coverage."""
+        """Whether dates are read again whatever their coverage."""
         return self.first is not None or self.last is not None
 
 
@@ -51,7 +51,8 @@ ALL = Selection()
 def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
     """Every series that the config names, in the order of scope, app_id, segment_id, unit.
 
-    So they are asked for in the order of the lake's rows, and a landing reads each entry of its journal about once.
+    That is the order of the lake's rows. Answers come in about this order, so a landing, which goes through the rows
+    in order, reads each entry of its journal about once.
     """
     return (
         _configure(workspace, scope, unit, app, segment)
@@ -63,70 +64,81 @@ def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
     )
 
 
-def wanted_span(declared: ConfiguredSeries, workspace: Workspace, runs: CoveredSpans, now: datetime) -> Span:
-    """The closed buckets that the config wants of a series (CONTRACT: wanted)."""
-    unit, zone = declared.series.unit, workspace.timezone
-    dates = span_of_dates(unit, declared.start, declared.end, zone)
+def wanted_span(configured: ConfiguredSeries, workspace: Workspace, covered: CoveredSpans, now: datetime) -> Span:
+    """The closed buckets that the config wants of a series.
+
+    Without a `start`: from the first covered bucket, or the first of the lookback, whichever is older.
+    """
+    unit, zone = configured.series.unit, workspace.timezone
+    dates = span_of_dates(unit, configured.start, configured.end, zone)
     closed = end_of_closed(unit, now, workspace.settle, zone)
     first = dates.first
-    if declared.start is None:
+    if configured.start is None:
         first = closed - workspace.lookback[unit]
-        if runs:
-            first = min(first, runs[0].span.first)
+        if covered:
+            first = min(first, covered[0].span.first)
     return Span(first, min(dates.stop, closed))
 
 
-def plan(workspace: Workspace, coverage: Coverage, now: datetime, narrowing: Selection = ALL) -> Windows:
-    """The windows to ask for, newest first."""
-    newest = cache(partial(_newest, workspace))
+def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Selection = ALL) -> Windows:
+    """The windows to request, newest first."""
+    recency = cache(partial(_recency, workspace))
     groups: dict[tuple[Unit, Span], SpanGroup] = {}
-    asked: dict[object, list[tuple[SpanGroup, Reason]]] = {}
-    for declared in configured_series(workspace):
-        series = declared.series
-        if narrowing.apps and series.app not in narrowing.apps:
+    # Thousands of series share a handful of dates and coverages, and what is planned follows from these alone: it is
+    # worked out once for each such set, and the series are then only listed.
+    planned: dict[object, list[tuple[SpanGroup, Reason]]] = {}
+    for configured in configured_series(workspace):
+        series = configured.series
+        if selection.apps and series.app not in selection.apps:
             continue
-        runs = coverage.get(series.key, ())
-        alike = (series.unit, declared.start, declared.end, runs)  # such series are asked for the same spans
-        if alike not in asked:
-            asked[alike] = [
-                (groups.setdefault((series.unit, span), SpanGroup(newest(series.unit, span), span)), reason)
-                for span, reason in _spans(declared, workspace, runs, now, narrowing)
+        covered = coverage.get(series.key, ())
+        same = (series.unit, configured.start, configured.end, covered)
+        if same not in planned:
+            planned[same] = [
+                (groups.setdefault((series.unit, span), SpanGroup(recency(series.unit, span), span)), reason)
+                for span, reason in _windows_of(configured, workspace, covered, now, selection)
             ]
-        for group, reason in asked[alike]:
+        for group, reason in planned[same]:
             group.series.append(series)
             group.reasons.append(reason)
     return Windows(groups.values())
 
 
 def estimated_seconds(workspace: Workspace, requests: int) -> float:
-    """How long so many requests take at the permitted pace, with the waits for the pool's next hours; no latency."""
+    """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
     limit = workspace.rate_limit
-    an_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
-    full_hours = max(0, requests - 1) // an_hour
-    return full_hours * 3600 + (requests - full_hours * an_hour) / limit.per_second
+    per_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
+    full_hours = max(0, requests - 1) // per_hour
+    return full_hours * 3600 + (requests - full_hours * per_hour) / limit.per_second
 
 
-def _newest(workspace: Workspace, unit: Unit, span: Span) -> RecencyKey:
+def _recency(workspace: Workspace, unit: Unit, span: Span) -> RecencyKey:
     first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
     return -stop, -first, unit
 
 
-def _spans(
-    declared: ConfiguredSeries, workspace: Workspace, runs: CoveredSpans, now: datetime, narrowing: Selection
+def _windows_of(
+    configured: ConfiguredSeries, workspace: Workspace, covered: CoveredSpans, now: datetime, selection: Selection
 ) -> Iterator[tuple[Span, Reason]]:
-    """The windows of a series: their spans, and why each is asked for."""
-    unit, zone = declared.series.unit, workspace.timezone
-    if narrowing.forced:
-        span = span_of_dates(unit, narrowing.first, narrowing.last, zone) & span_of_dates(
-            unit, declared.start, declared.end, zone
-        )
-        closed = end_of_closed(unit, now, workspace.settle, zone)
-        forced = span & Span(span.first, closed)
-        return ((part, Reason.FORCED) for part in pack([forced] if forced else []))
-    span = wanted_span(declared, workspace, runs, now)
-    holes = missing_spans(span, runs)
-    stale = stale_spans(_lookback(workspace, unit, now) & span, runs, now - workspace.refresh_after)
-    return ((part, _reason(part, holes, runs)) for part in pack(_union(holes, stale)))
+    """The windows of a series: their spans, each with the reason for it."""
+    unit = configured.series.unit
+    if selection.forced:
+        forced = _forced_span(configured, workspace, now, selection)
+        return ((span, Reason.FORCED) for span in pack([forced] if forced else []))
+    wanted = wanted_span(configured, workspace, covered, now)
+    holes = missing_spans(wanted, covered)
+    # The lookback never reaches before `start`. What of it is not covered is a hole already; what was answered less
+    # than `refresh_after` ago is left alone, so that a second run in the same night requests nothing.
+    stale = stale_spans(_lookback(workspace, unit, now) & wanted, covered, now - workspace.refresh_after)
+    return ((span, _reason(span, holes, covered)) for span in pack(sorted([*holes, *stale])))
+
+
+def _forced_span(configured: ConfiguredSeries, workspace: Workspace, now: datetime, selection: Selection) -> Span:
+    """The closed buckets of `--from` to `--to` that lie within the series' own dates."""
+    unit, zone = configured.series.unit, workspace.timezone
+    selected = span_of_dates(unit, selection.first, selection.last, zone)
+    span = selected & span_of_dates(unit, configured.start, configured.end, zone)
+    return span & Span(span.first, end_of_closed(unit, now, workspace.settle, zone))
 
 
 def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:
@@ -134,15 +146,12 @@ def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:
     return Span(closed - workspace.lookback[unit], closed)
 
 
-def _reason(window: Span, holes: Sequence[Span], runs: CoveredSpans) -> Reason:
-    asked = [hole & window for hole in holes if hole & window]
-    if not asked:
+def _reason(window: Span, holes: Sequence[Span], covered: CoveredSpans) -> Reason:
+    """The first reason, in the order of `Reason`, that holds for any bucket of the window."""
+    missing = [hole & window for hole in holes if hole & window]
+    if not missing:
         return Reason.LOOKBACK
-    return Reason.NEW if not runs or asked[-1].stop > runs[-1].span.stop else Reason.GAP
-
-
-def _union(one: Iterable[Span], other: Iterable[Span]) -> list[Span]:
-    return sorted([*one, *other])
+    return Reason.NEW if not covered or missing[-1].stop > covered[-1].span.stop else Reason.GAP
 
 
 def _configure(

@@ -1,10 +1,12 @@
-"""The nightly run, whole: read this first.
+"""The nightly run. Read this first, then `workspace_run.py`.
 
-config -> coverage -> plan -> windows -> lanes -> answers -> journal -> merge -> land -> summary
+config -> coverage -> plan -> windows -> requests -> answers -> journal -> merge -> landing -> summary
 
-In: a config, an order (what the command line asked for), and the world (clock, stores, network, randomness: everything
-with an effect). Out: a summary, and a lake that has converged to what the config wants as far as the API answered.
-It keeps no state but the lake, and no workspace waits for another.
+In: a config, the options of the command line, and the environment (clock, stores, network, randomness: everything that
+has an effect). Out: a summary, and a lake that has converged to what the config wants, as far as the API answered.
+
+Each workspace's run is one task, from its lock to its release, and shares nothing with the others but the process. The
+run itself keeps no state: what it needs to know, the lake says.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from collector.lake import metadata
-from collector.lake.store import LakeError, LakeRefused
 from collector.summary import Summary
 from collector.windows import limit_requests
 from collector.workspace_run import WorkspaceRun
@@ -28,34 +28,40 @@ if TYPE_CHECKING:
     from collector.fetch.fetcher import FetchProgress
 
     Watch = Callable[[Sequence[FetchProgress], Clock], AbstractAsyncContextManager[None]]
+    """Shows the progress of all workspaces while its block runs."""
 
 
 async def run(config: Config, options: RunOptions, env: Environment, watch: Watch) -> Summary:
-    """Make the lake converge to the config; the summary tells the rest. Raises LakeRefused, nothing fetched then."""
-    began = env.clock.monotonic()
-    refuse_what_must_not_mix(config, env)
-    turns = [WorkspaceRun(workspace, options, env) for workspace in config.workspaces]
-    async with asyncio.TaskGroup() as keepers:
-        try:
-            for turn in turns:
-                await turn.begin(keepers)
-            plans = limit_requests([turn.windows() for turn in turns], options.max_requests)
-            async with watch([turn.lane.progress for turn in turns], env.clock), asyncio.TaskGroup() as lanes:
-                for turn, (windows, beyond) in zip(turns, plans, strict=True):
-                    lanes.create_task(turn.collect(windows, beyond))
-        finally:
-            for turn in turns:
-                await turn.end()
-    seconds = env.clock.monotonic() - began
-    return Summary(options.run_id, options.as_of, seconds, tuple(turn.summary() for turn in turns), env.stop.exit_code)
+    """Request what the config wants and the lake lacks, and land it.
+
+    Raises:
+        LakeRefused: where the lake must not be mixed with this config. Nothing has been requested or written then.
+
+    """
+    started = env.clock.monotonic()
+    runs = [WorkspaceRun(workspace, options, env) for workspace in config.workspaces]
+    await _check_all(runs)
+    limits = await _divide(options.max_requests, runs)
+    async with watch([each.progress for each in runs], env.clock), asyncio.TaskGroup() as tasks:
+        for each, limit in zip(runs, limits, strict=True):
+            tasks.create_task(each.execute(limit))
+    seconds = env.clock.monotonic() - started
+    return Summary(options.run_id, options.as_of, seconds, tuple(each.summary() for each in runs), env.stop.exit_code)
 
 
-def refuse_what_must_not_mix(config: Config, env: Environment) -> None:
-    """Raise LakeRefused where a workspace's rows would mean something else than those in the lake."""
-    for workspace in config.workspaces:
-        try:
-            metadata.check_metadata(env.store(workspace.name), workspace.name, workspace.timezone.key)
-        except LakeRefused:
-            raise
-        except LakeError:
-            continue  # that workspace's own turn tells it, and the others have theirs
+async def _check_all(runs: Sequence[WorkspaceRun]) -> None:
+    """Read the metadata of all workspaces, side by side."""
+    for refusal in await asyncio.gather(*(each.check() for each in runs)):
+        if refusal is not None:
+            raise refusal
+
+
+async def _divide(max_requests: int | None, runs: Sequence[WorkspaceRun]) -> list[int | None]:
+    """How many windows each workspace may request, so that the newest windows of all workspaces come first.
+
+    Only a bound on the whole run makes workspaces wait for one another: their plans must be known before it is shared.
+    """
+    if max_requests is None:
+        return [None] * len(runs)
+    plans = await asyncio.gather(*(each.preview() for each in runs))
+    return [len(within) for within, _ in limit_requests(plans, max_requests)]

@@ -1,4 +1,4 @@
-"""What a run came to: counts, failures, and the exit code that schedulers act on."""
+"""What came of a run: counts, failures, and the exit code that schedulers act on."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSummary:
-    """One workspace's part of a run. `planned` counts windows; `problem`: why it was not run to its end."""
+    """One workspace's part of a run. `planned` counts windows.
+
+    `problem`: what about the lake ended it early. `bug`: an error of the program that did.
+    """
 
     name: str
     planned: int = 0
     counts: OutcomeCounts = field(default_factory=OutcomeCounts)
     problem: LakeError | None = None
+    bug: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. `interrupted`: 130 or 143 where a signal ended it."""
+    """All of a run. `interrupted`: 130 or 143 where a signal ended it."""
 
     run_id: str
     as_of: datetime
@@ -39,8 +43,10 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """The first that holds of 5, 130/143, 4, 3, 0 (CONTRACT section 3)."""
+        """The first that holds of 1, 5, 130/143, 4, 3, 0."""
         problems = [workspace.problem for workspace in self.workspaces if workspace.problem is not None]
+        if any(workspace.bug for workspace in self.workspaces):
+            return 1
         if any(not isinstance(problem, LakeBusy) for problem in problems):
             return 5
         if self.interrupted:
@@ -51,22 +57,22 @@ class Summary:
 
     @property
     def windows_ok(self) -> int:
-        """Windows answered."""
+        """Windows that were answered."""
         return sum(workspace.counts.ok for workspace in self.workspaces)
 
     @property
     def windows_failed(self) -> int:
-        """Windows sent and not answered."""
+        """Windows that were sent and not answered."""
         return sum(workspace.counts.failed for workspace in self.workspaces)
 
     @property
     def windows_skipped(self) -> int:
-        """Windows planned and not sent."""
+        """Windows that were planned and not sent."""
         return sum(workspace.counts.skipped for workspace in self.workspaces)
 
     @property
     def attempts(self) -> int:
-        """HTTP requests made."""
+        """HTTP requests that were made."""
         return sum(workspace.counts.attempts for workspace in self.workspaces)
 
     @property
@@ -82,6 +88,7 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """What `run --json` prints."""
         landed = self.landed
+        bugs = [_bug(workspace) for workspace in self.workspaces if workspace.bug is not None]
         return {
             "run_id": self.run_id,
             "as_of": self.as_of.isoformat().replace("+00:00", "Z"),
@@ -96,7 +103,7 @@ class Summary:
             "rows_unchanged": landed.rows_unchanged,
             "files_written": landed.files_written,
             "duration_seconds": round(self.duration_seconds, 3),
-            "failures": [_failure(failure) for failure in self.failures],
+            "failures": [*bugs, *(_failure(failure) for failure in self.failures)],
         }
 
 
@@ -112,3 +119,10 @@ def _failure(failure: Failed) -> dict[str, Any]:
         "error": failure.error,
         "http_status": failure.http_status,
     }
+
+
+def _bug(workspace: WorkspaceSummary) -> dict[str, Any]:
+    """A failure of no window. The error's text stays out of it: only the log, which is redacted, has the traceback."""
+    names = ("app", "segment", "unit", "first", "last", "http_status")
+    error = f"bug: {type(workspace.bug).__name__}; the log has the traceback"
+    return {"workspace": workspace.name, **dict.fromkeys(names), "error": error}

@@ -1,7 +1,7 @@
-"""Windows in the order in which they are asked for: newest span first, all series of one span together. Pure.
+"""Windows in the order in which they are requested: newest span first, all series of one span together. Pure.
 
-A backfill has a million windows and a few hundred spans. So what is held is each span once, and the series that it is
-asked of; a `Window` is made when its turn comes.
+A backfill has a million windows and a few hundred spans. So each span is held once, with the series for which it is
+requested, and a `Window` is made only when it is about to be sent.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ RecencyKey = tuple[float, float, str]
 
 @dataclass(slots=True)
 class SpanGroup:
-    """A span and the series that are asked for it, each for its own reason."""
+    """A span and the series for which it is requested, each for its own reason."""
 
-    newest: RecencyKey
+    recency: RecencyKey
     span: Span
     series: list[Series] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Refuse what the API would refuse."""
+        """Raise ValueError for a length that the API would refuse."""
         if not 1 <= len(self.span) <= MAX_WINDOW:
             raise ValueError(f"a window holds 1 to {MAX_WINDOW} buckets, not {len(self.span)}: {self.span}")
 
     def part(self, first: int, stop: int | None = None) -> SpanGroup:
-        """Some of the series."""
-        return SpanGroup(self.newest, self.span, self.series[first:stop], self.reasons[first:stop])
+        """The group with some of its series: those from `first` up to, and not including, `stop`."""
+        return SpanGroup(self.recency, self.span, self.series[first:stop], self.reasons[first:stop])
 
 
 class Windows(Collection[Window]):
-    """Windows, newest first. May be gone through as often as needed."""
+    """Windows, newest first. May be iterated more than once."""
 
     def __init__(self, groups: Iterable[SpanGroup] = ()) -> None:
-        self.groups = sorted((group for group in groups if group.series), key=_by_newest)
+        self.groups = sorted((group for group in groups if group.series), key=_by_recency)
 
     def __len__(self) -> int:
-        """How many."""
+        """The number of windows."""
         return sum(len(group.series) for group in self.groups)
 
     def __iter__(self) -> Iterator[Window]:
-        """Each, made as it is asked for."""
+        """Each window, made when it is needed."""
         for group in self.groups:
             for series, reason in zip(group.series, group.reasons, strict=True):
                 yield Window(series, group.span, reason)
@@ -62,7 +62,7 @@ class Windows(Collection[Window]):
         return any(window == each for each in self)
 
     def split(self, count: int) -> tuple[Windows, Windows]:
-        """The first so many, and the rest."""
+        """The first `count` windows, and the rest."""
         kept, rest = [], []
         for group in self.groups:
             taken = min(count, len(group.series))
@@ -73,11 +73,14 @@ class Windows(Collection[Window]):
 
 
 def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple[Windows, Windows]]:
-    """For each plan its windows within so many requests in all, the newest of all plans first, and the rest."""
+    """Split each plan where `requests`, shared by all plans, are used up: the newest windows of all plans come first.
+
+    None for `requests`: nothing is left over.
+    """
     if requests is None:
         return [(windows, Windows()) for windows in plans]
     ranked = sorted(
-        (group.newest, place, len(group.series)) for place, windows in enumerate(plans) for group in windows.groups
+        (group.recency, place, len(group.series)) for place, windows in enumerate(plans) for group in windows.groups
     )
     kept = [0] * len(plans)
     for _, place, count in ranked:
@@ -87,5 +90,5 @@ def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple
     return [windows.split(count) for windows, count in zip(plans, kept, strict=True)]
 
 
-def _by_newest(group: SpanGroup) -> RecencyKey:
-    return group.newest
+def _by_recency(group: SpanGroup) -> RecencyKey:
+    return group.recency

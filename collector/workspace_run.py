@@ -1,11 +1,17 @@
-"""One workspace's turn in a run: its lock, its part of the lake, its lane. What fails here fails this turn alone."""
+"""One workspace's part of a run: check, lock, recover, plan, fetch, journal, land, release.
+
+In: a workspace of the config, the run's options, the environment. Out: a summary, whatever happened: a failure here is
+this workspace's outcome, and ends no other workspace. A bug is such a failure, too.
+
+Nothing here touches the store on the event loop: each step that does runs on a thread (`Environment.offload`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from collector.api.client import ApiClient
 from collector.fetch.fetcher import WorkspaceFetcher
@@ -15,112 +21,131 @@ from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import RENEW_EVERY, FencedStore, WorkspaceLock
 from collector.lake.recorder import Recorder
-from collector.lake.store import LakeError
+from collector.lake.store import LakeError, LakeRefused
 from collector.model import Skipped
 from collector.plan import plan
 from collector.summary import WorkspaceSummary
 from collector.windows import Windows
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from collector.config.settings import Workspace
     from collector.coverage import Coverage
     from collector.environment import Environment, RunOptions
+    from collector.fetch.fetcher import FetchProgress
 
-
+T = TypeVar("T", bound=Exception)
 log = logging.getLogger(__name__)
 
 
 class WorkspaceRun:
-    """`begin`, then `windows`, then `collect`; `end` whatever happened."""
+    """`execute` runs it once; `summary` then says what came of it."""
 
     def __init__(self, workspace: Workspace, options: RunOptions, env: Environment) -> None:
-        self.workspace, self._order, self._world = workspace, options, env
-        self.problem: LakeError | None = None
-        """Why the workspace could not be run, or not to its end."""
+        self.workspace, self._options, self._env = workspace, options, env
         store = env.store(workspace.name)
         self._lock = WorkspaceLock(store, workspace.name, env.clock, options.run_id, env.process)
-        guarded = FencedStore(store, self._lock)
-        self._ground = WorkspaceLake(guarded, workspace.name, workspace.timezone, workspace.refresh_after)
-        self._keeper: asyncio.Task[None] | None = None
-        self._lost = asyncio.Event()
-        self._coverage: Coverage = {}
-        self._planned = 0
+        fenced = FencedStore(store, self._lock)
+        self._lake = WorkspaceLake(fenced, workspace.name, workspace.timezone, workspace.refresh_after)
         api = ApiClient(workspace, env.transport, env.clock)
-        self.lane = WorkspaceFetcher(workspace, api, env.pacer(workspace), env.clock, env.rng, env.stop)
-        origin = LandingId(options.run_id, options.as_of, f"{env.clock.now():%Y-%m-%d}")
-        self._recorder = Recorder(self._ground, origin, env.clock, env.offload, env.bounds)
+        self._fetcher = WorkspaceFetcher(workspace, api, env.throttle(workspace), env.clock, env.rng, env.stop)
+        landing_id = LandingId(options.run_id, options.as_of, f"{env.clock.now():%Y-%m-%d}")
+        self._recorder = Recorder(self._lake, landing_id, env.clock, env.offload, env.recorder_limits)
+        self._planned = 0
+        self._problem: LakeError | None = None
+        self._bug: Exception | None = None
 
-    async def begin(self, keepers: asyncio.TaskGroup) -> None:
-        """Take the lock and keep it, land what a run that died has left, and read the coverage."""
+    @property
+    def progress(self) -> FetchProgress:
+        """How far the requests have come; may be read at any moment."""
+        return self._fetcher.progress
+
+    async def check(self) -> LakeRefused | None:
+        """Why the lake must not be mixed with this config, if so. Other failures are left to `execute`."""
         try:
-            await self._world.offload(self._lock.acquire)
-            self._keeper = keepers.create_task(self._keep())
-            self._coverage = await self._world.offload(self._open)
-            log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(self._coverage))
-        except LakeError as problem:
-            self.problem = problem
+            await self._env.offload(self._check_metadata)
+        except LakeRefused as refusal:
+            return refusal
+        except LakeError:
+            pass
+        return None
 
-    def windows(self) -> Windows:
-        """What the turn asks for: nothing where it could not begin."""
-        if self.problem:
+    async def preview(self) -> Windows:
+        """The windows that `execute` will plan, as the lake is now. Takes no lock; empty where the lake fails."""
+        try:
+            return self._plan(await self._env.offload(self._current_coverage))
+        except LakeError:
             return Windows()
-        return plan(self.workspace, self._coverage, self._order.as_of, self._order.narrowing)
 
-    async def collect(self, windows: Windows, beyond: Windows) -> None:
-        """Ask for the windows and land the answers; `beyond` is what the run's bound leaves for the next one."""
-        self._planned = len(windows) + len(beyond)
-        if self.problem or not self._planned:
-            return
+    async def execute(self, limit: int | None) -> None:
+        """Run the workspace to its end, with at most `limit` windows requested (None: all). Raises nothing."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._recorder.flush_often()), tasks.create_task(self._unless_lost())]
-                log.debug("workspace %s: asking for %d windows", self.workspace.name, len(windows))
-                await self.lane.collect(windows, self._recorder.record)
-                for window in beyond:
-                    await self._recorder.record(Skipped(window, "beyond --max-requests"))
-                await self._recorder.close()
-                log.debug("workspace %s: %s", self.workspace.name, self._recorder.counts.landed)
-                for task in beside:
-                    task.cancel()
+            async with self._locked():
+                coverage = await self._env.offload(self._recover)
+                log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(coverage))
+                await self._collect(self._plan(coverage), limit)
         except* LakeError as group:
-            self.problem = _first(group)
-        finally:
-            await self.end()
-
-    async def end(self) -> None:
-        """Give the lock back; nothing happens where it is not held."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
-        with contextlib.suppress(LakeError):  # a lease that cannot be given back runs out
-            await self._world.offload(self._lock.release)
+            self._problem = _first(group)
+        except* Exception as group:
+            self._bug = _first(group)
+            log.exception("workspace %s: internal error", self.workspace.name, exc_info=self._bug)
 
     def summary(self) -> WorkspaceSummary:
         """What came of it."""
-        return WorkspaceSummary(self.workspace.name, self._planned, self._recorder.counts, self.problem)
+        return WorkspaceSummary(self.workspace.name, self._planned, self._recorder.counts, self._problem, self._bug)
 
-    async def _keep(self) -> None:
-        """Renew the lease; a turn that has lost it stops before it writes anything more."""
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
+        """Hold the lock in the block, and renew it. Where it is lost, the block is cancelled and LakeBusy raised."""
         try:
-            while True:
-                await self._world.clock.sleep(RENEW_EVERY.total_seconds())
-                await self._world.offload(self._lock.renew)
-        except LakeError as problem:
-            self.problem = problem
-            self._lost.set()
+            await self._env.offload(self._lock.acquire)
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(self._renew())
+                yield
+                renewing.cancel()
+        finally:
+            with suppress(LakeError):  # a lock that cannot be released expires
+                await self._env.offload(self._lock.release)
 
-    async def _unless_lost(self) -> None:
-        await self._lost.wait()
-        raise self.problem or LakeError(f"workspace {self.workspace.name}: its lock is lost")
+    async def _renew(self) -> None:
+        while True:
+            await self._env.clock.sleep(RENEW_EVERY.total_seconds())
+            await self._env.offload(self._lock.renew)
 
-    def _open(self) -> Coverage:
-        lake = self._ground
-        if not metadata.check_metadata(lake.store, lake.workspace, lake.zone.key):
-            metadata.write_metadata(lake.store, lake.workspace, lake.zone.key)
-        self._recorder.counts.landed += landing.recover(lake)
-        return as_coverage(landing.current_coverage(lake).runs)
+    def _recover(self) -> Coverage:
+        """Land what a run that died left in its journal; then read the coverage."""
+        if not self._check_metadata():
+            metadata.write_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
+        self._recorder.counts.landed += landing.recover(self._lake)
+        return self._current_coverage()
+
+    def _check_metadata(self) -> bool:
+        return metadata.check_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
+
+    def _current_coverage(self) -> Coverage:
+        return as_coverage(landing.current_coverage(self._lake).runs)
+
+    def _plan(self, coverage: Coverage) -> Windows:
+        return plan(self.workspace, coverage, self._options.as_of, self._options.selection)
+
+    async def _collect(self, windows: Windows, limit: int | None) -> None:
+        """Request the windows, journal the answers as they come, and land the journal."""
+        self._planned = len(windows)
+        if not windows:
+            return
+        within, beyond = windows.split(self._planned if limit is None else limit)
+        log.debug("workspace %s: requesting %d windows", self.workspace.name, len(within))
+        async with asyncio.TaskGroup() as tasks:
+            flushing = tasks.create_task(self._recorder.flush_often())
+            await self._fetcher.collect(within, self._recorder.record)
+            for window in beyond:
+                await self._recorder.record(Skipped(window, "beyond --max-requests"))
+            await self._recorder.close()
+            flushing.cancel()
+        log.debug("workspace %s: %s", self.workspace.name, self._recorder.counts.landed)
 
 
-def _first(group: BaseExceptionGroup[LakeError]) -> LakeError:
+def _first(group: BaseExceptionGroup[T]) -> T:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

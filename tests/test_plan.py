@@ -88,16 +88,16 @@ def test_a_retired_app_costs_nothing_once_it_is_covered() -> None:
 def test_a_forced_span_alone_is_read_whatever_its_coverage() -> None:
     """--from and --to read that span again and nothing else."""
     coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-20"), FRESH),)}
-    narrowing = Selection(first=date(2026, 11, 3), last=date(2026, 11, 4))
-    assert planned(plan(make_workspace(), coverage, NOW, narrowing)) == [
+    selection = Selection(first=date(2026, 11, 3), last=date(2026, 11, 4))
+    assert planned(plan(make_workspace(), coverage, NOW, selection)) == [
         (days("2026-11-03", "2026-11-04"), Reason.FORCED)
     ]
 
 
 def test_a_forced_span_stays_within_what_is_declared_and_closed() -> None:
     """A forced span ends with the newest closed day and begins no earlier than the start."""
-    narrowing = Selection(first=date(2026, 10, 1), last=date(2026, 12, 31))
-    assert planned(plan(make_workspace(), {}, NOW, narrowing)) == [(days("2026-11-01", "2026-11-22"), Reason.FORCED)]
+    selection = Selection(first=date(2026, 10, 1), last=date(2026, 12, 31))
+    assert planned(plan(make_workspace(), {}, NOW, selection)) == [(days("2026-11-01", "2026-11-22"), Reason.FORCED)]
 
 
 def test_an_hour_is_wanted_from_the_first_whole_one_after_local_midnight() -> None:

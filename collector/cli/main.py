@@ -20,7 +20,7 @@ from collector.cli.options import (
     CollectorGroup,
     global_option,
     ignore_broken_pipe,
-    narrowing_options,
+    selection_options,
 )
 from collector.cli.query import query_commands
 from collector.cli.simulate import simulate_command
@@ -54,7 +54,7 @@ def cli(**_: Any) -> None:
 
 
 @cli.command()
-@narrowing_options
+@selection_options
 @click.option("--deadline", type=DeadlineType(), help="End by then, what has come landed: 06:30, 45m or 2h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.pass_context
@@ -76,9 +76,9 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
     from collector.show.progress import watch
     from collector.show.summary import print_summary
 
-    config, narrowing = _narrow(_load(ctx, secrets=True), asked)
+    config, selection = _narrow(_load(ctx, secrets=True), asked)
     now = datetime.now(UTC)
-    order = RunOptions(commands.new_run_id(now), asked["as_of"] or now, narrowing, max_requests)
+    order = RunOptions(commands.new_run_id(now), asked["as_of"] or now, selection, max_requests)
     quiet = bool(global_option(ctx, "quiet"))
     watching = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
     try:
@@ -93,7 +93,7 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
 
 
 @cli.command()
-@narrowing_options
+@selection_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
 @click.pass_context
 def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **asked: Any) -> None:
@@ -105,8 +105,8 @@ def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **asked
     from collector import commands
     from collector.show.plan import plan_report, print_plan
 
-    config, narrowing = _narrow(_load(ctx, secrets=False), asked)
-    plans = commands.plan_all(config, asked["as_of"] or datetime.now(UTC), narrowing, max_requests)
+    config, selection = _narrow(_load(ctx, secrets=False), asked)
+    plans = commands.plan_all(config, asked["as_of"] or datetime.now(UTC), selection, max_requests)
     report = plan_report(plans)
     if as_json:
         _print_json(report.as_json())
@@ -205,7 +205,7 @@ def _load(ctx: click.Context, *, secrets: bool) -> Config:
 
 
 def _narrow(config: Config, asked: dict[str, Any]) -> tuple[Config, Selection]:
-    """The config without the workspaces that were not named, and the rest of the narrowing."""
+    """The config without the workspaces that were not named, and the rest of the selection."""
     from collector.plan import Selection
 
     first, last = asked.get("first"), asked.get("last")

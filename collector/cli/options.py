@@ -74,7 +74,7 @@ class CollectorGroup(click.Group):
             ctx.exit(5)
 
 
-def narrowing_options(command: Command) -> Command:
+def selection_options(command: Command) -> Command:
     """What `run` and `plan` can be narrowed and bounded by."""
     for option in (
         click.option("--max-requests", type=click.IntRange(min=0), help="So many windows at most, newest first."),

@@ -22,7 +22,7 @@ from collector.api.client import ApiClient
 from collector.api.request import RequestBuilder
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
-from collector.commands import off_the_loop
+from collector.commands import on_a_thread
 from collector.config.load import load
 from collector.environment import Environment, RunOptions
 from collector.fetch.fetcher import WorkspaceFetcher
@@ -94,7 +94,7 @@ async def whole(config: Config, spent: dict[str, float]) -> None:
             finally:
                 spent[_PARTS.get(work.__qualname__, "lock and coverage")] += time.thread_time() - began
 
-        return await off_the_loop(on_thread)
+        return await on_a_thread(on_thread)
 
     async with AiohttpTransport() as network:
         await run(config, RunOptions("budget", AS_OF), _world(config, network, timed), lambda *_: nullcontext())
@@ -106,12 +106,12 @@ def _world(config: Config, network: Transport, offload: Offload) -> Environment:
         clock=SystemClock(),
         store=store_factory(config.lake, config.storage),
         transport=network,
-        pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
+        throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
         rng=random.Random(),  # noqa: S311  # jitter
         offload=offload,
         stop=StopRequest(),
         process=ProcessIdentity.current(),
-        bounds=RecorderLimits(),
+        recorder_limits=RecorderLimits(),
     )
 
 

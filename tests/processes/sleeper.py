@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
-from collector.commands import off_the_loop
+from collector.commands import on_a_thread
 from collector.environment import Environment, RunOptions
 from collector.fetch.limiter import EvenThrottle
 from collector.fetch.stop import StopRequest
@@ -106,12 +106,12 @@ async def _collect(
             clock=clock,
             store=store,
             transport=transport,
-            pacer=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
+            throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
             rng=Random(run_id),  # noqa: S311  # jitter is no secret
-            offload=off_the_loop,
+            offload=on_a_thread,
             stop=StopRequest(),
             process=ProcessIdentity.current(),
-            bounds=RecorderLimits(),
+            recorder_limits=RecorderLimits(),
         )
         return await run(config, RunOptions(run_id, as_of), env, _unwatched)
 

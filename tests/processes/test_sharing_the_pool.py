@@ -71,7 +71,7 @@ def test_a_deadline_ends_a_run_that_waits_for_its_pool(tmp_path: Path) -> None:
         assert report["windows_ok"] + report["windows_skipped"] == 600
         assert report["rows_added"] == len(site.night.rows())
         assert "paused until" in program.stderr
-        assert "the deadline has come" in program.stderr
+        assert "the deadline was reached" in program.stderr
         site.simulation.site("acme").pool.refill()
         with site.run("--deadline", "5s") as program:
             program.ended()

@@ -90,13 +90,13 @@ def test_a_cause_of_many_series_has_an_example() -> None:
 
 def test_skipped_windows_are_counted_by_reason() -> None:
     """Each reason of each workspace has a line; few series are named."""
-    skips = tuple(Skipped(make_window(first=first), "the deadline has come") for first in range(3))
+    skips = tuple(Skipped(make_window(first=first), "the deadline was reached") for first in range(3))
     beyond = tuple(
         Skipped(make_window(make_series("globex", f"a{number}")), "beyond --max-requests") for number in range(9)
     )
     _, err = printed(make_summary(make_part(skips=skips), make_part("globex", ok=1, skips=beyond)))
     assert "skipped: 12 windows" in err
-    assert "  acme  the deadline has come (3 windows: acme/ios by day)" in err
+    assert "  acme  the deadline was reached (3 windows: acme/ios by day)" in err
     assert "  globex  beyond --max-requests (9 windows of 9 series)" in err
     assert "acme: the deadline came first" in err
     assert "globex: --max-requests left the rest" in err

@@ -115,12 +115,12 @@ async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Ran
         clock=wall,
         store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
         transport=braze,
-        pacer=lambda workspace: EvenPacer(workspace.rate_limit.per_second),
+        throttle=lambda workspace: EvenPacer(workspace.rate_limit.per_second),
         rng=rng,
         offload=_inline,
         stop=stop,
         process=ProcessIdentity(who.pid, who.host, "long ago"),
-        bounds=attempt.bounds,
+        recorder_limits=attempt.bounds,
     )
     _interrupt(attempt.interruption, stop)
     try:

@@ -105,7 +105,7 @@ class Books:
                 self._check_nothing_waited_long(ended.seconds)
             return
         self._check_settled(summary, sent, tidy=not ended.attempt.mortal.failed)
-        if ended.summary and ended.summary.exit_code == 0 and ended.attempt.options.narrowing == ALL:
+        if ended.summary and ended.summary.exit_code == 0 and ended.attempt.options.selection == ALL:
             self.is_complete(workspace, ended)
 
     def is_complete(self, workspace: Workspace, ended: Ended) -> None:
@@ -156,7 +156,7 @@ class Books:
             if span.stop > closed:
                 raise Violation(f"asked for {key} {span}, which is not closed")
             # An earlier as_of may ask again: coverage does not tell answers apart that are stale to all later runs.
-            if not options.narrowing.forced and self._sure and options.as_of >= self._newest:
+            if not options.selection.forced and self._sure and options.as_of >= self._newest:
                 stale = micros(options.as_of - workspace.refresh_after)
                 self._check_needed(key, span, closed - workspace.lookback[key.unit], stale)
         outcomes = [

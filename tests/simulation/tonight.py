@@ -67,7 +67,7 @@ def draw_tonight(rng: Random, config: Config, at: datetime, number: int) -> Toni
         at = at.replace(minute=55)  # the pool refills soon: nobody learns from an hour of waiting
     attempt = Attempt(
         _narrowed(rng, config),
-        RunOptions(_run_id(at, number), as_of, _narrowing(rng, config, at), bound),
+        RunOptions(_run_id(at, number), as_of, _selection(rng, config, at), bound),
         at,
         _mortal(rng),
         _weather(rng),
@@ -111,7 +111,7 @@ def _narrowed(rng: Random, config: Config) -> Config:
     return replace(config, workspaces=(rng.choice(config.workspaces),))
 
 
-def _narrowing(rng: Random, config: Config, at: datetime) -> Selection:
+def _selection(rng: Random, config: Config, at: datetime) -> Selection:
     apps = [app.name for workspace in config.workspaces for app in workspace.apps]
     first = at.date() - timedelta(days=rng.randrange(40))
     match rng.randrange(20):
