@@ -19,7 +19,7 @@ class FakeTransport:
         self._handler = handler
 
     async def get(self, request: Request) -> Response:
-        """Answer as the function does."""
+        """What the handler returns for the request."""
         response = self._handler(request)
         if isinstance(response, Response):
             return response

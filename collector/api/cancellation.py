@@ -1,7 +1,7 @@
-"""Blocks that can be ended from outside, and time limits for many of them by one timer.
+"""Blocks of a task that another task can cancel, and time limits for many of them with one timer.
 
-`asyncio.timeout`, and the client's own, set a timer for each request and take it back, which is a tenth of what a
-request costs. Limits here are of many seconds and seldom reached: it is enough to look at all of them now and then.
+`asyncio.timeout`, and the client's own, set and cancel a timer for each request, which is a tenth of what a request
+costs. Limits here are of many seconds and seldom reached, so it is enough to check all of them ten times a second.
 """
 
 from __future__ import annotations
@@ -13,61 +13,65 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 
 
 class CancelScope:
-    """A block of one task: `with scope: …`. Once only."""
+    """A block of the current task, which `cancel` ends: `with scope: …`. For one block only.
 
-    __slots__ = ("_before", "_ended", "_task")
+    `asyncio.timeout(None)` with `reschedule` would be the standard way. It ends the block one round of the event loop
+    later, in which one more request is sent after a 401, and it takes three times as long (1.9 us).
+    """
+
+    __slots__ = ("_before", "_cancelled", "_task")
 
     def __init__(self) -> None:
         self._task: asyncio.Task[object] | None = None
-        self._ended = False
+        self._cancelled = False
 
     def __enter__(self) -> None:
-        """From here on."""
+        """Begin the block."""
         self._task = asyncio.current_task()
         self._before = self._task.cancelling() if self._task else 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Up to here. Raises TimeoutError where the block was ended, unless the task was cancelled as well."""
+        """End the block. Raises TimeoutError where it was cancelled, unless the task itself was cancelled as well."""
         task, self._task = self._task, None
-        if task and self._ended and task.uncancel() <= self._before and kind is asyncio.CancelledError:
+        if task and self._cancelled and task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
-    def end(self) -> None:
-        """End the block in its wait; nothing happens before it begins and after it has ended."""
-        if self._task and not self._ended:
-            self._ended = True
+    def cancel(self) -> None:
+        """End the block in its wait. Nothing happens before it has begun, or after its end."""
+        if self._task and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
 
 class Timeouts:
-    """Ends blocks that take too long: `with deadlines.within(30): …`."""
+    """Ends blocks that take too long: `with timeouts.limit(30): …`."""
 
     def __init__(self) -> None:
         self.running: dict[CancelScope, float] = {}
-        self._looking = False
+        self._checking = False
 
-    def within(self, seconds: float) -> _TimeLimit:
-        """A limit for the block of the present task: soon after that time it ends with TimeoutError."""
+    def limit(self, seconds: float) -> _TimeLimit:
+        """A block that ends with TimeoutError within a tenth of a second after `seconds`."""
         loop = asyncio.get_running_loop()
-        if not self._looking:
-            self._looking = True
-            loop.call_later(_LOOK_SECONDS, self._look, loop)
+        if not self._checking:
+            self._checking = True
+            loop.call_later(_CHECK_SECONDS, self._check, loop)
         return _TimeLimit(self.running, loop.time() + seconds)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for scope, due in self.running.items():
             if now >= due:
-                scope.end()
-        self._looking = bool(self.running)
-        if self._looking:
-            loop.call_later(_LOOK_SECONDS, self._look, loop)
+                scope.cancel()
+        self._checking = bool(self.running)
+        if self._checking:
+            loop.call_later(_CHECK_SECONDS, self._check, loop)
 
 
 class _TimeLimit(CancelScope):

@@ -1,12 +1,10 @@
-"""The endpoint as a question: a window in, points out, or an error whose class says what to do.
+"""The API for one workspace: a window in, points out, or an error whose class says what to do next.
 
-One `Api` a workspace. It sends each request once: pacing, pool and retries are the lane's. What is made anew for every
-request, here and in the modules it uses, is a named tuple: immutable, and made in a third of a dataclass's time.
+Each request is sent once: rate limits and retries are in `collector.fetch`. Values that are made for every request,
+here and in the modules below, are named tuples: immutable, and made in a third of a dataclass's time.
 
-What a reply's status means: an answer to decode, or which error. Pure.
-
-Source: the table of errors in the facts around the reference page (400 never again, 401/403/404/405 stop, 429 wait,
-5xx again; a 202 is queued and so no answer).
+Statuses, by Braze's documentation: 400 do not repeat; 401, 403, 404, 405 stop the workspace; 429 wait; 5xx repeat. A
+202 was queued, which is not an answer.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Reply(NamedTuple):
-    """An answer: points of the window, and what its headers told."""
+    """An answer: the points of the window, and what its headers reported."""
 
     points: Points
     http_status: int
@@ -46,20 +44,20 @@ class Reply(NamedTuple):
 
 
 class ApiClient:
-    """Asks one workspace."""
+    """The client of one workspace."""
 
     def __init__(self, workspace: Workspace, transport: Transport, clock: Clock) -> None:
         self._requests = RequestBuilder(workspace)
         self._transport = transport
         self._clock = clock
         self._decoder = Decoder(workspace.timezone, workspace.naive_hours)
-        self._redactor = Redactor(workspace.api_key)
+        self._redactor = Redactor([workspace.api_key])
 
-    async def ask(self, window: Window) -> Reply:
-        """Ask once.
+    async def fetch(self, window: Window) -> Reply:
+        """Send one request.
 
         Raises:
-            ApiError: one of its four kinds; its text is one line without the key, its `headers` those of the reply.
+            ApiError: one of its four kinds. Its text is one line without the key, its `headers` are those of the reply.
 
         """
         headers, status = NO_HEADERS, None
@@ -71,35 +69,38 @@ class ApiClient:
                 return Reply(self._points(response.body, window), status, headers)
         except ApiError as error:
             refusal = error
-        refusal.args = (self._redactor.clean(str(refusal)),)
+        refusal.args = (self._redactor.one_line(str(refusal)),)
         refusal.headers = headers
         refusal.http_status = refusal.http_status or status
         raise refusal
 
     def _points(self, body: bytes, window: Window) -> Points:
         points = self._decoder.decode(body, window)
-        return points if points.warning is None else points._replace(warning=self._redactor.clean(points.warning))
+        return points if points.warning is None else points._replace(warning=self._redactor.one_line(points.warning))
 
 
 _ADVICE: Mapping[int, tuple[type[ApiError], str]] = {
-    202: (RetryableError, "the export was queued, not answered"),
+    202: (RetryableError, "the export was queued and not answered"),
     400: (SeriesRefusedError, "a parameter was refused: check the ids of the app and the segment in the config"),
     401: (
         WorkspaceRefusedError,
-        "the key was refused: check that it is whole and without quotes, and that `endpoint` is the instance it is of",
+        "the API key was rejected: check that it is complete, without quotes, and of the instance in `endpoint`",
     ),
-    403: (WorkspaceRefusedError, "the key may not: give it the permission sessions.data_series, and check the plan"),
-    404: (WorkspaceRefusedError, "nothing is served there: check `endpoint`"),
-    405: (WorkspaceRefusedError, "nothing of the kind is served there: check `endpoint`"),
-    407: (WorkspaceRefusedError, "the proxy wants credentials: check the proxy settings of the environment"),
-    408: (RetryableError, "the server gave up waiting for the request"),
+    403: (
+        WorkspaceRefusedError,
+        "the API key does not have the permission sessions.data_series: add it in the Braze dashboard",
+    ),
+    404: (WorkspaceRefusedError, "the server has nothing at this path: check `endpoint`"),
+    405: (WorkspaceRefusedError, "the server does not accept GET requests at this path: check `endpoint`"),
+    407: (WorkspaceRefusedError, "the proxy requires credentials: check the proxy settings of the environment"),
+    408: (RetryableError, "the server timed out waiting for the request"),
     425: (RetryableError, "the server was not ready for the request"),
-    429: (QuotaExhaustedError, "the pool of requests is empty"),
+    429: (QuotaExhaustedError, "the rate limit is reached"),
 }
 
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes) -> ApiError | None:
-    """None where the body is to be decoded, else the error to raise; its text still holds what the server echoed."""
+    """The error to raise, whose text is not redacted yet; None where the body is to be decoded."""
     if 200 <= status < 300 and status != 202:
         return None
     if 300 <= status < 400:
@@ -116,22 +117,22 @@ def _advice_by_class(status: int) -> tuple[type[ApiError], str]:
 
 
 def _redirected(status: int, headers: Mapping[str, str]) -> str:
-    """Names the host alone: the rest of the address may hold the key."""
+    """Names the host only: the rest of the address may hold the key."""
     try:
         host = urlsplit(headers.get("location", "")).hostname or "the same host"
     except ValueError:
-        host = "an address that is none"
+        host = "an invalid address"
     return (
-        f"HTTP {status}: redirected to {host}, and not followed, since that would carry the key there: "
-        "check `endpoint`, and the proxy"
+        f"HTTP {status}: redirected to {host}. Redirects are not followed, since the key would be sent there: "
+        "check `endpoint` and the proxy"
     )
 
 
 def _said(body: bytes) -> str:
-    """The server's own words, whole as they came; a page of HTML says nothing worth a log line."""
+    """The server's own message, uncut; a page of HTML says nothing worth a log line."""
     start = body.lstrip()
     if start[:1] == b"<":
-        return "(a page of HTML)"
+        return "(an HTML page)"
     try:
         answer = orjson.loads(body)
     except ValueError:

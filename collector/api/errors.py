@@ -1,7 +1,6 @@
-"""What can come of a request in place of an answer. The class says what to do next; the text says why, in one line.
+"""Why a request got no answer. The class says what to do next, the text says why, in one line.
 
-Texts are made by this package alone and go through `redact.py`, so they may be logged and landed as they are.
-Source of the rules: the reference page, and the table of errors in `docs/reference/braze_facts.md`.
+The texts are redacted (`redaction.py`), so they may be logged and landed as they are.
 """
 
 from __future__ import annotations
@@ -12,30 +11,30 @@ from collector.api.headers import NO_HEADERS, RateLimitHeaders
 
 
 class ApiError(Exception):
-    """No answer. `http_status` is None where no reply came; `headers` are those of the reply, as far as they count."""
+    """No answer. `http_status` is None where no reply came; `headers` are those of the reply."""
 
     def __init__(self, message: str, *, http_status: int | None = None, headers: RateLimitHeaders = NO_HEADERS) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.headers = headers
 
-    def lean(self) -> Self:
-        """Itself without traceback and cause: their frames would keep the reply's body alive as long as the error."""
+    def without_traceback(self) -> Self:
+        """The error without traceback and cause, whose frames would keep the reply's body in memory."""
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 
 
 class RetryableError(ApiError):
-    """Ask again after a backoff: the network, the server, or a reply that is not what the page promises."""
+    """Try again after a backoff: the network or the server failed, or the response is not an answer."""
 
 
 class QuotaExhaustedError(ApiError):
-    """The whole workspace waits: 429. `headers.retry_after` is how long, where the server said so."""
+    """Wait, for the complete workspace: 429. `headers.retry_after` says how long, where the server said so."""
 
 
 class SeriesRefusedError(ApiError):
-    """Never ask this series again in this run: a parameter was refused."""
+    """Do not request this series again in this run: a parameter was refused."""
 
 
 class WorkspaceRefusedError(ApiError):
-    """Send nothing more to this workspace in this run: key, permission or address are wrong."""
+    """Send nothing more for this workspace in this run: key, permission or address are wrong."""

@@ -1,7 +1,7 @@
-"""The headers that matter, as values: what is left of the pool, when it refills, how long to wait, the server's clock.
+"""The headers that matter, as values: what is left of the quota, when it refills, how long to wait, the server's clock.
 
-In: any mapping of header names to text, looked up in lower case. Out: values, or None for all that is absent, empty or
-absurd. Nothing here raises, whatever comes: a 401 bears the rate headers as empty strings.
+In: any mapping of header names to text, looked up in lower case. Out: values, or None for what is absent, empty or
+implausible. Nothing here raises, whatever comes: a 401 has the rate limit headers as empty strings.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_WAIT = 65 * 60.0
-"""Seconds. The pool refills within the hour, so a longer `Retry-After` is not believed."""
+"""Seconds. The quota refills within the hour, so a longer `Retry-After` is not believed."""
 
 _MOST_DIGITS = 12
 _LONGEST_DATE = 64
 
 
 class RateLimitHeaders(NamedTuple):
-    """`limit`, `remaining`: requests in the pool. `reset`, `date`: instants in UTC. `retry_after`: seconds from now."""
+    """`limit`, `remaining`: requests. `reset`, `date`: instants in UTC. `retry_after`: seconds from now."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -32,11 +32,11 @@ class RateLimitHeaders(NamedTuple):
 
 
 NO_HEADERS = RateLimitHeaders()
-"""A reply that told nothing, or no reply."""
+"""A reply without any of these headers, or no reply."""
 
 
 def parse_headers(headers: Mapping[str, str], now: datetime) -> RateLimitHeaders:
-    """The values told by a reply that came at `now` (aware).
+    """The values of a reply that came at `now` (aware).
 
     Names and units: X-RateLimit-Limit, -Remaining, -Reset (UTC epoch seconds) as Braze documents them; Retry-After
     (seconds or an HTTP date) and Date as RFC 9110 has them.
@@ -52,7 +52,7 @@ def parse_headers(headers: Mapping[str, str], now: datetime) -> RateLimitHeaders
 
 
 def count(text: str | None) -> int | None:
-    """A plain decimal number of at most twelve ASCII digits; None for all else, signs and fractions included."""
+    """A plain decimal number of at most twelve ASCII digits; None for anything else, signs and fractions included."""
     if text is None:
         return None
     text = text.strip()

@@ -26,7 +26,7 @@ USER_AGENT = f"braze-session-collector/{__version__}"
 
 
 class Request(NamedTuple):
-    """A GET. `timeout_seconds` is for the whole."""
+    """A GET. `timeout_seconds` limits all of it, from the connection to the end of the body."""
 
     url: URL
     headers: Mapping[str, str]
@@ -38,7 +38,7 @@ class Request(NamedTuple):
 
 
 class RequestBuilder:
-    """Builds the requests of one workspace; what they have in common is made once."""
+    """Builds the requests of one workspace. What they have in common is made once."""
 
     def __init__(self, workspace: Workspace) -> None:
         key = workspace.api_key.reveal() if workspace.api_key is not None else ""
@@ -57,8 +57,8 @@ class RequestBuilder:
         """The request for a window of this workspace.
 
         Reference page: `length` is 1 to 100, `unit` is day or hour, `ending_at` an ISO 8601 instant, `app_id` and
-        `segment_id` limit the series. `ending_at` lies in the last second of the last bucket, where both readings of it
-        (inclusive or not) agree.
+        `segment_id` limit the series. `ending_at` is the last second of the last bucket: whether it is read as
+        inclusive or exclusive, the same bucket is meant.
         """
         key, span = window.series.key, window.span
         length = span.stop - span.first
@@ -67,14 +67,9 @@ class RequestBuilder:
             query += f"&app_id={_encoded(key.app_id)}"
         if key.segment_id is not None:
             query += f"&segment_id={_encoded(key.segment_id)}"
-        # Encoded already: left to itself, the client would normalise it again and send a `+` of an offset bare.
+        # Already encoded: the client would otherwise normalize it again, and send the `+` of an offset unescaped.
         url = URL(SplitResult(self._scheme, self._host, self._path, query, ""), encoded=True)
         return Request(url, self._headers, self._timeout)
-
-
-def build(workspace: Workspace, window: Window) -> Request:
-    """The request for one window, for those who ask for one only."""
-    return RequestBuilder(workspace).build(window)
 
 
 @lru_cache(maxsize=4096)
@@ -84,5 +79,5 @@ def _encoded(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _ending(unit: Unit, stop: int, zone: ZoneInfo) -> str:
-    # All series of a span are asked for one after another, so this is worked out once a span.
+    # All series of a span are requested one after another, so this is computed once a span.
     return quote(request_end(unit, Span(stop - 1, stop), zone).isoformat(), safe=":")

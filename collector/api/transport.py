@@ -1,6 +1,7 @@
-"""The one boundary to the network: a request goes out, a reply comes back whole, or an error that is ours.
+"""The one boundary to the network: a request goes out, and a complete reply comes back, or an error of this package.
 
-Never here: what a status means, retries, pacing. Redirects are not followed, since the key would go with them.
+Never here: what a status means, retries, rate limits. Redirects are not followed, since the key would be sent with
+them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 8 * 1024 * 1024
-"""Bytes after decompression; an honest answer of 100 points has some six thousand."""
+"""Bytes after decompression. An answer of 100 points has about six thousand."""
 
 _CONNECT_SECONDS = 10.0
 
 
 class Response(NamedTuple):
-    """A reply, whole. `headers` are looked up in lower case."""
+    """A complete reply. `headers` are looked up in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,10 +48,10 @@ class Transport(Protocol):
     """Sends requests."""
 
     async def get(self, request: Request) -> Response:
-        """Send it once and wait for the whole reply.
+        """Send the request once, and wait for the complete reply.
 
         Raises:
-            AskAgainError: where no whole reply came in time; without the URL, which may hold the key.
+            RetryableError: where no complete reply came in time. It does not contain the URL, which may hold the key.
 
         """
         ...
@@ -59,18 +60,18 @@ class Transport(Protocol):
 class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
-    TLS is verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named when the
-    process began; proxies are those of the environment. Connections are not limited here: each lane bounds its own.
+    TLS certificates are verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named
+    when the process started. Proxies are those of the environment.
     """
 
     def __init__(self, largest_body: int = LARGEST_BODY) -> None:
         self._largest_body = largest_body
-        self._deadlines = Timeouts()
+        self._timeouts = Timeouts()
         self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
         self._proxies: dict[tuple[str, str | None], URL | None] = {}
 
     async def __aenter__(self) -> Self:
-        """Connections are made as they are needed."""
+        """Connections are made when they are needed."""
         self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
         return self
 
@@ -86,22 +87,22 @@ class AiohttpTransport:
         """Send it once; see `Transport`."""
         url, session = request.url, self._session(request)
         try:
-            with self._deadlines.within(request.timeout_seconds):
+            with self._timeouts.limit(request.timeout_seconds):
                 response = await session.get(url, allow_redirects=False, proxy=self._proxy(url))
                 try:
                     body = await self._body(response)
                 except BaseException:
-                    response.close()  # what is left of the body must not come on the connection's next use
+                    response.close()  # the rest of the body must not be read on the connection's next use
                     raise
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _ours(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
+            raise _translate(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
         return Response(response.status, response.headers, body)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         content = response.content
         body = await content.readany()
         if content.at_eof() and len(body) <= self._largest_body:
-            return body  # most answers come in one piece
+            return body  # most answers come in one chunk
         parts, size = [body], len(body)
         while size <= self._largest_body:
             part = await content.readany()
@@ -109,10 +110,12 @@ class AiohttpTransport:
                 return b"".join(parts)
             parts.append(part)
             size += len(part)
-        raise RetryableError(f"the body of the reply is over {self._largest_body:,} bytes", http_status=response.status)
+        raise RetryableError(
+            f"the body of the response is larger than {self._largest_body:,} bytes", http_status=response.status
+        )
 
     def _session(self, request: Request) -> aiohttp.ClientSession:
-        """The session whose requests all bear the same headers, which a workspace has made once, and its time limit."""
+        """The session of all requests with these headers, which each workspace makes once, and with this time limit."""
         headers = request.headers
         kept = self._sessions.get(id(headers))
         if kept is None:
@@ -123,17 +126,20 @@ class AiohttpTransport:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, request.timeout_seconds)),
             )
-            # The client would send a request a second time where a kept connection turns out closed: a request that
-            # the throttle has not seen and the run's account does not show. Here every one of them is paid for.
+            # The client would by itself repeat a request whose connection turns out to be closed: a request that the
+            # throttle has not counted and the log does not show. Here every request is counted.
             session._retry_connection = False  # noqa: SLF001
-            kept = self._sessions[id(headers)] = headers, session  # kept: its number is not given to another
+            kept = self._sessions[id(headers)] = (
+                headers,
+                session,
+            )  # kept, so that the id is not used again
         return kept[1]
 
     def _proxy(self, url: URL) -> URL | None:
         """The environment's proxy for the URL's host, looked up once a host.
 
-        aiohttp's own `trust_env` asks the environment and a netrc file on a thread for every request, and refuses
-        the Authorization header where the netrc file knows the host.
+        aiohttp's own `trust_env` reads the environment and a netrc file, on a thread, for every request, and rejects
+        the Authorization header where the netrc file has the host.
         """
         key = (url.scheme, url.raw_host)
         if key not in self._proxies:
@@ -147,37 +153,37 @@ def _environment_proxy(scheme: str, host: str | None) -> URL | None:
         return None
     proxy = URL(address)
     if proxy.scheme not in ("http", "https"):
-        log.warning("the proxy that the environment names for %s is none of HTTP: it is not used", scheme)
+        log.warning("the proxy for %s in the environment is not an HTTP proxy: it is not used", scheme)
         return None
     return proxy
 
 
-def _ours(error: Exception, request: Request) -> RetryableError:
-    """The error in our words. The client's own may hold the URL, and so the key."""
+def _translate(error: Exception, request: Request) -> RetryableError:
+    """The client's error as one of this package. The client's own may hold the URL, and so the key."""
     host = request.url.host or ""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return RetryableError(f"the certificate of {host} is not trusted: {_certificate(error)}")
         case aiohttp.ClientConnectorDNSError():
-            return RetryableError(f"the name {host} was not resolved: check `endpoint`, and the network")
+            return RetryableError(f"could not resolve host {host}: check `endpoint` and the network")
         case aiohttp.ClientProxyConnectionError():
-            return RetryableError(f"no connection to the proxy for {host}: {_reason(error.os_error)}")
+            return RetryableError(f"could not connect to the proxy for {host}: {_reason(error.os_error)}")
         case aiohttp.ClientHttpProxyError():
-            return RetryableError(f"the proxy refused the way to {host}: HTTP {error.status}")
+            return RetryableError(f"the proxy refused the connection to {host}: HTTP {error.status}")
         case aiohttp.ClientConnectorError():
-            return RetryableError(f"no connection to {host}: {_reason(error.os_error)}")
+            return RetryableError(f"could not connect to {host}: {_reason(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
             return RetryableError(
-                f"no connection to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
+                f"could not connect to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
             )
         case TimeoutError():
-            return RetryableError(f"no whole reply from {host} within {request.timeout_seconds:g} s")
+            return RetryableError(f"no complete response from {host} within {request.timeout_seconds:g} s")
         case aiohttp.ServerDisconnectedError() | ConnectionError():
-            return RetryableError(f"{host} closed the connection before its reply")
+            return RetryableError(f"{host} closed the connection before it responded")
         case aiohttp.ClientPayloadError():
-            return RetryableError(f"the reply of {host} broke off, or can't be decompressed")
+            return RetryableError(f"the response of {host} is incomplete, or cannot be decompressed")
         case aiohttp.ClientResponseError():
-            return RetryableError(f"the reply of {host} is no HTTP")
+            return RetryableError(f"the response of {host} is not valid HTTP")
     return RetryableError(f"the request to {host} failed ({type(error).__name__})")
 
 

@@ -1,11 +1,11 @@
-"""The workspace's pool of requests, which is shared with production sends: may one more go? Pure.
+"""The hourly quota of a workspace, which is shared with production sends: may one more request be sent? Pure.
 
-In: what the headers of each answer tell, and the instants at which things happen. Out: yes or no, and until when not.
+In: what the headers of each reply report, and the instants at which things happen. Out: yes or no, and until when not.
 Never here: waiting, sending, a clock.
 
-The pool refills on the clock hour. Within such a period the lowest `remaining` told counts, less all that is under way,
-since answers overtake one another. At the start of each period, and after each pause, one request goes ahead alone, so
-that a pool which others have emptied is seen before it is overdrawn.
+The quota refills on the clock hour. Within an hour the lowest reported `remaining` counts, less everything in flight,
+since replies overtake one another. At the start of each hour, and after each pause, one request goes ahead alone, so
+that a quota which others have used up is seen before it is overdrawn.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
     from collector.api.headers import RateLimitHeaders
 
-
 _HOUR = timedelta(hours=1)
 _FURTHEST_RESET = timedelta(minutes=65)
+"""A reported reset further away than this is not believed: the quota refills within the hour."""
 _SAME_RESET = timedelta(seconds=60)
+"""Two reported resets that are no further apart are one and the same."""
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
 
 
 class Quota:
-    """`per_hour`: what the config says the pool holds. `reserve`: the share of it left to others, from 0 to 1.
+    """`per_hour`: the limit by the config. `reserve`: the share of it that is left to others, from 0 to 1.
 
-    `jitter` gives a number from 0 to 1: seconds added to each pause, so that many lanes do not return at once.
+    `jitter` gives a number from 0 to 1: seconds added to each pause, so that many workspaces do not return at once.
+
+    An *epoch* is the time between two pauses or refills. A reply to a request of an earlier epoch says nothing about
+    the quota as it is now, and is only counted as no longer in flight.
     """
 
     def __init__(self, per_hour: int, reserve: float, jitter: Callable[[], float]) -> None:
@@ -38,112 +42,113 @@ class Quota:
         self._reserve = reserve
         self._jitter = jitter
         self.remaining: int | None = None
-        """The lowest that was told in this period; None before any was."""
+        """The lowest that was reported in this hour; None before any was."""
         self.closed_until: datetime | None = None
-        """When it may be asked again; None while it is open."""
+        """When a request may be sent again; None while the quota is open."""
         self.in_flight = 0
-        self._turn = 0  # counts periods and pauses, to tell late answers
-        self._seen = False  # has an answer come in this turn?
-        self._own = 0  # sent in this period
-        self._unseen = 0  # answered in this period, and perhaps not in what `remaining` tells
-        self._reset: datetime | None = None  # the end of this period
-        self._reset_told = False  # by a header that can be believed
-        self._reset_passed = False  # the last header told an instant that had passed
+        self._epoch = 0
+        self._replied = False  # has a reply of this epoch come?
+        self._sent = 0  # in this hour
+        self._unreported = 0  # replied to in this hour, and perhaps not yet counted in `remaining`
+        self._reset: datetime | None = None  # the end of this hour
+        self._reset_reported = False  # by a header that can be believed
+        self._reset_passed = False  # the last header reported an instant that had passed
         self._pauses = 0  # short ones in a row
-        self._size(per_hour)
+        self._set_limit(per_hour)
 
-    def _size(self, limit: int) -> None:
+    def _set_limit(self, limit: int) -> None:
         self.limit = limit
-        reserved = min(ceil(limit * self._reserve - 1e-9), limit - 1)  # rounding leaves nobody a pool of nothing
+        reserved = min(ceil(limit * self._reserve - 1e-9), limit - 1)  # at least one request is left to use
         self._usable = limit - reserved
-        # Beyond the reserve, what others may spend while a request is under way: one in a hundred, and never many.
-        self._floor = reserved + min(self._usable // 100, 100)
+        # Above the reserve, room for what others may spend while a request is in flight: one in a hundred, at most 100.
+        self._minimum_remaining = reserved + min(self._usable // 100, 100)
 
-    def headroom(self) -> int:
-        """How many more may be sent in this period by all that is known; those under way count as sent."""
-        own = self._usable - self._own
+    def available(self) -> int:
+        """How many more requests may be sent in this hour, as far as is known; those in flight count as sent."""
+        # Two limits hold at once: what the config allows us, by our own count, and what the server reported last, less
+        # everything that it may not have counted yet.
+        by_config = self._usable - self._sent
         if self.remaining is None:
-            return own
-        return min(own, self.remaining - self._floor - self._unseen - self.in_flight)
+            return by_config
+        return min(by_config, self.remaining - self._minimum_remaining - self._unreported - self.in_flight)
 
     def may_send(self, now: datetime) -> bool:
-        """Whether one more request may go. If not: not before `closed_until`; where that is None, the next answer."""
+        """Whether one more request may be sent. If not: wait until `closed_until` or, if None, for the next reply."""
         if self.closed_until is not None:
             if now < self.closed_until:
                 return False
-            self._begin_turn(now)
+            self._begin_epoch(now)
         elif self._reset is not None and now >= self._reset:
-            self._begin_turn(now)
-        # Half of what is left is kept back for what others spend meanwhile, which matters near the floor alone.
-        room = self.headroom()
-        if room > self.in_flight:
-            return self._seen or self.in_flight == 0
+            self._begin_epoch(now)
+        # As many again as are in flight are kept back for what others spend meanwhile. That matters only near the
+        # minimum: with thousands available it changes nothing.
+        if self.available() > self.in_flight:
+            # The first request of an epoch goes alone: only its reply shows what others have left.
+            return self._replied or self.in_flight == 0
         if self.in_flight == 0:
             self._close(now)
         return False
 
-    def sent(self, now: datetime) -> int:
-        """A request goes. The number given is to be handed back with its answer."""
+    def count_sent(self, now: datetime) -> int:
+        """A request is sent. Returns the epoch, to be passed to `record_reply` or `record_429`."""
         self.in_flight += 1
-        self._own += 1
+        self._sent += 1
         if self._reset is None:
             self._reset = _next_hour(now)
-        return self._turn
+        return self._epoch
 
-    def withdrawn(self, turn: int) -> None:
-        """What `sent` gave was not sent."""
+    def record_reply(self, epoch: int, headers: RateLimitHeaders, now: datetime) -> None:
+        """A reply came, or the request failed without one (NO_HEADERS), in which case it may have counted as well."""
         self.in_flight -= 1
-        if turn == self._turn:
-            self._own -= 1
-
-    def answered(self, turn: int, headers: RateLimitHeaders, now: datetime) -> None:
-        """An answer came, or the request failed without one (headers that are `SILENT`); it may have cost one."""
-        self.in_flight -= 1
-        if turn != self._turn:
-            return  # it tells of a pool that may have been refilled since
-        self._seen = True
+        if epoch != self._epoch:
+            return
+        self._replied = True
         if headers.reset is not None:
             self._learn_reset(headers.reset, now)
+        # The config's number is a cap: a reported limit lowers it, and never raises it.
         if headers.limit and min(headers.limit, self._per_hour) != self.limit:
-            self._size(min(headers.limit, self._per_hour))
+            self._set_limit(min(headers.limit, self._per_hour))
+        # Replies overtake one another, so only a lower `remaining` is news. Whatever was answered before it is in it.
         if headers.remaining is None:
-            self._unseen += 1
+            self._unreported += 1
         elif self.remaining is None or headers.remaining < self.remaining:
             self.remaining = headers.remaining
-            self._unseen = 0
-            if headers.remaining > self._floor:
+            self._unreported = 0
+            if headers.remaining > self._minimum_remaining:
                 self._pauses = 0
 
-    def refused(self, turn: int, headers: RateLimitHeaders, now: datetime) -> None:
-        """A 429 came: nothing goes until `Retry-After`; without one, until the pool refills.
+    def record_429(self, epoch: int, headers: RateLimitHeaders, now: datetime) -> None:
+        """A 429 came: nothing is sent until `Retry-After` or, without one, until the quota refills.
 
-        Where the headers tell that the pool is at its floor, not before it refills, whatever `Retry-After` says; where
-        they tell that it is not, and no `Retry-After` comes, for a short while that grows.
+        Where the headers say that the quota is at its minimum: not before it refills, whatever `Retry-After` says.
+        Where they say that it is not, and there is no `Retry-After`: for a short time, which doubles each time.
         """
-        self.answered(turn, headers, now)
-        if turn != self._turn or self.closed_until is not None:
-            return  # one of many that were under way together
-        empty = headers.remaining is not None and headers.remaining <= self._floor
-        if headers.retry_after is not None and not empty:
+        self.record_reply(epoch, headers, now)
+        if epoch != self._epoch or self.closed_until is not None:
+            return  # one of many 429s to requests that were in flight together: the first has closed the quota
+        used_up = headers.remaining is not None and headers.remaining <= self._minimum_remaining
+        if headers.retry_after is not None and not used_up:
             self._close_for(headers.retry_after, now)
-        elif headers.remaining is None or empty:
+        elif headers.remaining is None or used_up:
             self._close(now, at_least=headers.retry_after or 0.0)
         else:
             self._pause(now)
 
-    def _learn_reset(self, told: datetime, now: datetime) -> None:
-        """The pool refills within the hour: an instant that has passed, or a further one, is not believed."""
-        self._reset_passed = told <= now
-        if not now < told <= now + _FURTHEST_RESET:
+    def _learn_reset(self, reported: datetime, now: datetime) -> None:
+        """Believe a reported reset only where it is ahead, and within the hour."""
+        self._reset_passed = reported <= now
+        if not now < reported <= now + _FURTHEST_RESET:
             return
-        if self._reset_told and self._reset is not None and told > self._reset + _SAME_RESET:
-            self._refill()  # ahead of this machine's clock
-        self._reset, self._reset_told = told, True
+        if self._reset_reported and self._reset is not None and reported > self._reset + _SAME_RESET:
+            self._refill()  # the server's hour has turned before this machine's clock says so
+        self._reset, self._reset_reported = reported, True
 
     def _close(self, now: datetime, at_least: float = 0.0) -> None:
-        """Nothing goes before the period ends, nor for `at_least` seconds."""
-        if self._reset_passed and self._own < self._usable:
-            self._pause(now)  # it has, says the server: this machine's clock is ahead of it, or it is wrong
+        """Nothing is sent before the hour ends, nor for `at_least` seconds."""
+        if self._reset_passed and self._sent < self._usable:
+            # The server says that the hour has ended, so this machine's clock is ahead of it, or the server is wrong.
+            # Waiting for an hour by this clock could be an hour too long: wait a little and ask again.
+            self._pause(now)
             return
         until = self._reset if self._reset is not None and self._reset > now else _next_hour(now)
         self._close_for(max(at_least, (until - now).total_seconds()), now)
@@ -155,22 +160,21 @@ class Quota:
     def _close_for(self, seconds: float, now: datetime) -> None:
         self.closed_until = now + timedelta(seconds=seconds + self._jitter())
 
-    def _begin_turn(self, now: datetime) -> None:
-        self._turn += 1
-        self._seen = False
+    def _begin_epoch(self, now: datetime) -> None:
+        self._epoch += 1
+        self._replied = False
         self.closed_until = None
         if self._reset is not None and now >= self._reset:
-            self._reset, self._reset_told = None, False
+            self._reset, self._reset_reported = None, False
             self._refill()
-            self._size(
-                self._per_hour
-            )  # until a limit is told again: one that was wrong must not shut the pool for good
+            # Back to the config's limit until a header reports one: a wrong one must not close the quota for good.
+            self._set_limit(self._per_hour)
         self.remaining = None
-        self._unseen = 0
+        self._unreported = 0
 
     def _refill(self) -> None:
         self.remaining = None
-        self._unseen = self._own = 0
+        self._unreported = self._sent = 0
 
 
 def _next_hour(now: datetime) -> datetime:

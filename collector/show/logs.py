@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import orjson
 
-from collector.redaction import LogRedactor
+from collector.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,7 +44,7 @@ def configure(
 
     requests: whether those of each request are among them, where the level lets them through.
     """
-    lines = LineHandler(stream, style, LogRedactor(secrets))
+    lines = LineHandler(stream, style, Redactor(secrets))
     for name in (PACKAGE, *FOREIGN):
         logger = logging.getLogger(name)
         for handler in _installed(logger):
@@ -70,10 +70,10 @@ def redirect_lines(stream: TextIO, write: Callable[[str], object]) -> Iterator[N
 class LineHandler(logging.Handler):
     """Writes records as lines. `write` takes a whole line and may be replaced for a while (`diverted`)."""
 
-    def __init__(self, stream: TextIO, style: Literal["text", "json"], redaction: LogRedactor) -> None:
+    def __init__(self, stream: TextIO, style: Literal["text", "json"], redactor: Redactor) -> None:
         super().__init__()
         self.stream = stream
-        self._redaction = redaction
+        self._redactor = redactor
         self._render = self._as_json if style == "json" else self._as_text
         self.write: Callable[[str], object] = self.write_to_stream
 
@@ -91,7 +91,7 @@ class LineHandler(logging.Handler):
 
     def _as_text(self, record: logging.LogRecord) -> str:
         head = f"{_time(record)} {record.levelname} {_logger(record)}  {_message(record)}"
-        return self._redaction.text("\n".join(filter(None, (head, _trace(record)))))
+        return self._redactor.text("\n".join(filter(None, (head, _trace(record)))))
 
     def _as_json(self, record: logging.LogRecord) -> str:
         told: dict[object, object] = {
@@ -103,7 +103,7 @@ class LineHandler(logging.Handler):
         told |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
         if trace := _trace(record):
             told["exception"] = trace
-        return orjson.dumps(self._redaction.members(told)).decode()
+        return orjson.dumps(self._redactor.json(told)).decode()
 
 
 def _installed(logger: logging.Logger) -> list[LineHandler]:

@@ -128,7 +128,7 @@ class _Samples:
             lane.skipped,
             self._pace_since(self._samples[0]),
             self._seconds_left((paused_until or now) - now),
-            (lane.pool_remaining, lane.pool_limit),
+            (lane.quota_remaining, lane.quota_limit),
             paused_until,
             lane.note,
         )

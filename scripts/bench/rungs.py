@@ -56,7 +56,7 @@ async def transport(workspace: Workspace, windows: Sequence[Window]) -> None:
 async def api(workspace: Workspace, windows: Sequence[Window]) -> None:
     """HTTP, headers, decoding."""
     async with AiohttpTransport() as network:
-        await _abreast(workspace, windows, ApiClient(workspace, network, SystemClock()).ask)
+        await _abreast(workspace, windows, ApiClient(workspace, network, SystemClock()).fetch)
 
 
 async def lane(workspace: Workspace, windows: Sequence[Window]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.api.decode import Decoder, Points, decode
+from collector.api.decode import Decoder, Points
 from collector.api.errors import RetryableError
 from collector.buckets import day_number
 from collector.config.settings import NaiveHours
@@ -39,7 +39,7 @@ def point(time: Any, sessions: Any = 7) -> dict[str, Any]:
 def read(
     body: bytes, window: Window | None = None, zone: ZoneInfo = NEW_YORK, naive: NaiveHours = NaiveHours.UTC
 ) -> dict[int, int]:
-    points = decode(body, window or make_window(), zone, naive)
+    points = Decoder(zone, naive).decode(body, window or make_window())
     return dict(zip(points.buckets, points.sessions, strict=True))
 
 
@@ -80,7 +80,7 @@ def test_naive_hours_are_read_as_the_config_says() -> None:
     local = HOUR.astimezone(NEW_YORK)
     body = answer(point(f"{local:%Y-%m-%dT%H:%M:%S}"))
     assert read(body, naive=NaiveHours.WORKSPACE) == {FIRST: 7}
-    assert "none of its points" in reason(body)
+    assert "none of the points" in reason(body)
 
 
 @pytest.mark.parametrize("time", ["2026-11-01T01:00:00", "2026-03-08T02:00:00"])
@@ -114,8 +114,8 @@ def test_no_points_are_an_answer() -> None:
 
 def test_errors_beside_success_are_a_warning() -> None:
     """A success with `errors` is an answer, and says so."""
-    assert decode(answer(errors=["slow"]), make_window(), NEW_YORK, NaiveHours.UTC).warning == "['slow']"
-    assert decode(answer(errors=[]), make_window(), NEW_YORK, NaiveHours.UTC).warning is None
+    assert Decoder(NEW_YORK, NaiveHours.UTC).decode(answer(errors=["slow"]), make_window()).warning == "['slow']"
+    assert Decoder(NEW_YORK, NaiveHours.UTC).decode(answer(errors=[]), make_window()).warning is None
 
 
 SOUND = f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"
@@ -127,8 +127,8 @@ SOUND = f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"
         (b"", "empty"),
         (b" \n", "empty"),
         (b"<html>maintenance</html>", "HTML"),
-        (answer(point(SOUND))[:-9], "cut off"),
-        (b"\xff\xfe", "no JSON"),
+        (answer(point(SOUND))[:-9], "truncated"),
+        (b"\xff\xfe", "not valid JSON"),
         (b"[]", "not an object"),
         (b"null", "not an object"),
         (b'{"data":[]}', "message"),
@@ -139,29 +139,29 @@ SOUND = f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"
         (answer([SOUND, 7]), "not an object"),
         (answer(None), "not an object"),
         (answer("time"), "not an object"),
-        (answer({"sessions": 7}), "time is missing"),
-        (answer(point(None)), "time is missing"),
-        (answer(point(1793491200)), "time is missing"),
-        (answer(point([SOUND])), "time is missing"),
+        (answer({"sessions": 7}), "the time of a point"),
+        (answer(point(None)), "the time of a point"),
+        (answer(point(1793491200)), "the time of a point"),
+        (answer(point([SOUND])), "the time of a point"),
         (answer(point("yesterday")), "'yesterday'"),
-        (answer(point("2026-11-01")), "no hour"),
-        (answer(point(SOUND.replace(":00Z", ":01Z"))), "no whole hour"),
-        (answer(point(SOUND.replace("Z", ".5Z"))), "no whole hour"),
-        (answer(point(SOUND.replace("00:00Z", "30:00Z"))), "no whole hour"),
-        (answer(point(SOUND.replace("Z", "+05:30"))), "no whole hour"),
+        (answer(point("2026-11-01")), "not an hour"),
+        (answer(point(SOUND.replace(":00Z", ":01Z"))), "not on the hour"),
+        (answer(point(SOUND.replace("Z", ".5Z"))), "not on the hour"),
+        (answer(point(SOUND.replace("00:00Z", "30:00Z"))), "not on the hour"),
+        (answer(point(SOUND.replace("Z", "+05:30"))), "not on the hour"),
         (answer(point(SOUND.replace("Z", "+25:00"))), "offset"),
         (answer(point(SOUND.replace("Z", "+05:75"))), "offset"),
         (answer(point("2026-11-01T24:00:00Z")), "hour must be in"),
-        (answer({"time": SOUND}), "sessions are missing"),
-        (answer(point(SOUND, None)), "sessions are missing"),
-        (answer(point(SOUND, "7")), "sessions are missing"),
-        (answer(point(SOUND, True)), "sessions are missing"),
-        (answer(point(SOUND, 7.0)), "sessions are missing"),
-        (answer(point(SOUND, 1e30)), "sessions are missing"),
+        (answer({"time": SOUND}), "the sessions of a point"),
+        (answer(point(SOUND, None)), "the sessions of a point"),
+        (answer(point(SOUND, "7")), "the sessions of a point"),
+        (answer(point(SOUND, True)), "the sessions of a point"),
+        (answer(point(SOUND, 7.0)), "the sessions of a point"),
+        (answer(point(SOUND, 1e30)), "the sessions of a point"),
         (answer(point(SOUND, -1)), "-1 sessions"),
         (answer(point(SOUND, 2**63)), "sessions"),
-        (answer(point(SOUND, 7), point(SOUND, 8)), "twice, with different counts"),
-        (answer(point("2020-01-01T00:00:00Z")), "none of its points"),
+        (answer(point(SOUND, 7), point(SOUND, 8)), "twice with different counts"),
+        (answer(point("2020-01-01T00:00:00Z")), "none of the points"),
     ],
 )
 def test_what_is_no_answer_is_named(body: bytes, expected: str) -> None:
@@ -230,7 +230,7 @@ def test_any_bytes_are_points_in_the_window_or_a_reason(
         else:
             why = ""
         if why:
-            assert why.startswith("the reply is no answer: ")
+            assert why.startswith("invalid response: ")
             continue
         assert_points(points, window.span)
 

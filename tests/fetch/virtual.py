@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def throttled_by(loop: VirtualLoop) -> Iterator[None]:
-    """Pacer and throttle, which ask the machine for the time, go by the loop's."""
+    """Both throttles, which read the machine's clock, read the loop's."""
     watch = SimpleNamespace(monotonic=loop.time)
     with patch.object(limiter, "time", watch), patch.object(throttler, "time", watch):
         yield
@@ -86,7 +86,7 @@ class VirtualClock:
         await asyncio.sleep(seconds)
 
 
-class FreePacer:
+class FreeThrottle:
     """Lets all through, and counts."""
 
     def __init__(self) -> None:
@@ -95,11 +95,8 @@ class FreePacer:
     async def acquire(self) -> None:
         self.count += 1
 
-    async def acquire_anew(self, since: float) -> None:
-        pass
 
-
-class EvenPacer:
+class FixedThrottle:
     """One request each `1 / per_second` seconds of virtual time."""
 
     def __init__(self, per_second: float) -> None:
@@ -112,9 +109,6 @@ class EvenPacer:
         wait, self._next = self._next - now, self._next + self._gap
         if wait > 0:
             await asyncio.sleep(wait)
-
-    async def acquire_anew(self, since: float) -> None:
-        pass
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -130,7 +124,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def make_workspace(name: str = "acme", **changes: Any) -> Workspace:
-    """A workspace whose pool and pace hold nobody back."""
+    """A workspace whose quota and pace hold nobody back."""
     settings: dict[str, Any] = {
         "rate_limit": RateLimit(per_hour=1_000_000, reserve=0.2, per_second=1000),
         "retry": Retry(attempts=4, base_seconds=0.5, max_seconds=60),
@@ -167,7 +161,7 @@ Fault = Callable[[Request, int], Response | None]
 
 @dataclass
 class Braze:
-    """A server with a pool that refills on the hour and is spent by others too; `fault` may answer in its place."""
+    """A server with a quota that refills on the hour and is spent by others too; `fault` may answer in its place."""
 
     limit: int = 1_000_000
     latency: float = 0.05
@@ -226,33 +220,33 @@ class Braze:
 
 @dataclass
 class Night:
-    """One lane and all that it needs."""
+    """One night and all that it needs."""
 
     server: Callable[[Request], Awaitable[Response]]
     workspace: Workspace = field(default_factory=make_workspace)
     stop: StopRequest = field(default_factory=lambda: StopRequest(grace_seconds=5))
-    pacer: FreePacer | EvenPacer = field(default_factory=FreePacer)
+    throttle: FreeThrottle | FixedThrottle = field(default_factory=FreeThrottle)
     clock: VirtualClock = field(default_factory=VirtualClock)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         api = ApiClient(self.workspace, FakeTransport(self.server), self.clock)
-        self.lane = WorkspaceFetcher(self.workspace, api, self.pacer, self.clock, random.Random(3), self.stop)  # noqa: S311
+        self.fetcher = WorkspaceFetcher(self.workspace, api, self.throttle, self.clock, random.Random(3), self.stop)  # noqa: S311
 
     async def collect(self, windows: list[Window]) -> list[Outcome]:
         async def record(outcome: Outcome) -> None:
             self.outcomes.append(outcome)
 
-        await self.lane.collect(windows, record)
+        await self.fetcher.collect(windows, record)
         assert sorted(map(id, windows)) == sorted(id(outcome.window) for outcome in self.outcomes)
-        progress = self.lane.progress
+        progress = self.fetcher.progress
         assert (progress.planned, progress.in_flight) == (len(windows), 0)
         assert progress.done + progress.failed + progress.skipped == len(windows)
         return self.outcomes
 
 
 def collect(server: Callable[[Request], Awaitable[Response]], windows: list[Window], **parts: Any) -> list[Outcome]:
-    """All outcomes of a lane in virtual time."""
+    """All outcomes of a workspace in virtual time."""
 
     async def main() -> list[Outcome]:
         return await Night(server, **parts).collect(windows)

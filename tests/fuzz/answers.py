@@ -27,7 +27,7 @@ from collector.buckets import EPOCH, day_number, format_bucket
 from collector.clock import SystemClock
 from collector.config.settings import NaiveHours, Secret
 from collector.model import MAX_WINDOW, Reason, Span, Unit, Window
-from collector.redaction import LONGEST
+from collector.redaction import MAX_LINE
 from collector.testing import FakeTransport
 from tests.builders import NOW, make_series, make_workspace
 from tests.fuzz.replies import number, response_of
@@ -144,12 +144,12 @@ def _told(workspace: Workspace, window: Window, replies: list[Response]) -> list
 def _at_once(api: ApiClient, window: Window) -> Reply | ApiError:
     """Ask without an event loop, which nothing here waits for."""
     try:
-        api.ask(window).send(None)
+        api.fetch(window).send(None)
     except StopIteration as done:
         reply: Reply = done.value
         return reply
     except ApiError as error:
-        return error.lean()
+        return error.without_traceback()
     raise AssertionError("it waited for something")
 
 
@@ -169,7 +169,7 @@ def _comparable(outcome: Reply | ApiError) -> tuple[object, ...]:
 
 def _assert_fit_for_logs(text: str, source: bytes) -> None:
     """One short line that can be printed, without the key."""
-    assert len(text) <= LONGEST
+    assert len(text) <= MAX_LINE
     assert text.isprintable()
     assert [guise for guise in _GUISES if guise in text] == []
     # Nor half of it, unless the server itself had cut it in two.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from collector.api.request import build
+from collector.api.request import RequestBuilder
 from collector.config.file import (
     AppEntry,
     FileEntry,
@@ -70,7 +70,7 @@ def _assert_usable(config: Config) -> None:
         assert not any(key in repr(workspace) for key in ENVIRON.values())
         for app in workspace.apps:
             series = Series(workspace.name, SeriesKey(Scope.APP, Unit.DAY, app.id, None), app.name)
-            request = build(workspace, Window(series, Span(20_000, 20_001), Reason.NEW))
+            request = RequestBuilder(workspace).build(Window(series, Span(20_000, 20_001), Reason.NEW))
             assert request.url.host
 
 

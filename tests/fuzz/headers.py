@@ -32,11 +32,11 @@ def check(data: bytes) -> None:
     for block in data.split(b"\n\n")[:_MOST_REPLIES]:
         reply = response_of(block)
         now = _opened(pool, now)
-        turn = pool.sent(now)
+        turn = pool.count_sent(now)
         now += timedelta(seconds=1)
         told = parse_headers(reply.headers, now)
         assert_bounded(told, now)
-        (pool.refused if reply.status == 429 else pool.answered)(turn, told, now)
+        (pool.record_429 if reply.status == 429 else pool.record_reply)(turn, told, now)
         assert 1 <= pool.limit <= 20
         assert pool.remaining is None or pool.remaining >= 0
     _opened(pool, now)

@@ -44,13 +44,13 @@ def check_broken_off(site: Site, said: str) -> None:
 
 @pytest.mark.parametrize("kind", ["refused", "nonsense"])
 def test_a_server_that_is_down_is_left_alone(tmp_path: Path, kind: str) -> None:
-    """Connections refused, or answered with what is no HTTP: a bounded number of requests, and the others finish."""
+    """Refused connections, or replies that are not HTTP: a bounded number of requests, and the others finish."""
     with ExitStack() as stack:
         if kind == "refused":
-            url, said = nowhere(), "no connection to 127.0.0.1"
+            url, said = nowhere(), "could not connect to 127.0.0.1"
         else:
             url, connections = stack.enter_context(false_server(NONSENSE))
-            said = "is no HTTP"
+            said = "not valid HTTP"
         site = make_site(tmp_path, endpoint=url)
         stack.enter_context(site.served())
         check_broken_off(site, said)

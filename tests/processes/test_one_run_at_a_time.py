@@ -123,7 +123,7 @@ def test_the_lease_of_another_host_blocks_until_it_has_run_out(tmp_path: Path) -
 
 
 def test_a_damaged_lock_holds_nobody_up(tmp_path: Path) -> None:
-    """A lock file that is empty or cut off, as a power failure may leave it, is replaced."""
+    """A lock file that is empty or truncated, as a power failure may leave it, is replaced."""
     site = make_site(tmp_path)
     lock_of(site).parent.mkdir(parents=True)
     lock_of(site).write_text('{"run_id": "x", "proc')

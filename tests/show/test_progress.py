@@ -124,7 +124,7 @@ def test_off_a_terminal_each_lane_is_told_every_half_minute() -> None:
         async with watch(lanes, clock, drawn, quiet=False, terminal=False):
             for _ in range(3):
                 lanes[0].done += 1200
-                lanes[0].pool_remaining, lanes[0].pool_limit = 240_000, 250_000
+                lanes[0].quota_remaining, lanes[0].quota_limit = 240_000, 250_000
                 lanes[1].done, lanes[1].failed = 38, 2
                 await clock.step(30)
 

@@ -14,7 +14,7 @@ from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
 from collector.lake.recorder import RecorderLimits
 from collector.run import run
-from tests.fetch.virtual import EvenPacer, VirtualLoop
+from tests.fetch.virtual import FixedThrottle, VirtualLoop
 from tests.simulation.braze import CALM, Braze, Weather
 from tests.simulation.memory_store import Disk, MemoryStore
 from tests.simulation.mortal import Killed, Mortal
@@ -115,7 +115,7 @@ async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Ran
         clock=wall,
         store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
         transport=braze,
-        throttle=lambda workspace: EvenPacer(workspace.rate_limit.per_second),
+        throttle=lambda workspace: FixedThrottle(workspace.rate_limit.per_second),
         rng=rng,
         offload=_inline,
         stop=stop,

@@ -78,7 +78,7 @@ class Braze:
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
         self._process.breathe()
         if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
-            raise RetryableError("no whole reply came")
+            raise RetryableError("no complete response came")
         self.ledger[asked] = Told(points, _now())
         return Response(reply.status, reply.headers, reply.body)
 

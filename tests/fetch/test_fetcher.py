@@ -16,7 +16,7 @@ from collector.api.transport import Response
 from collector.config.settings import Retry
 from collector.fetch.stop import StopRequest
 from collector.model import Answered, Failed, Outcome, Skipped
-from tests.fetch.virtual import KEY, START, Braze, EvenPacer, Night, collect, make_windows, make_workspace, run
+from tests.fetch.virtual import KEY, START, Braze, FixedThrottle, Night, collect, make_windows, make_workspace, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ def kinds(outcomes: list[Outcome]) -> Counter[str]:
 
 
 def test_every_window_is_answered_in_the_given_order() -> None:
-    """A sound server answers each window once, and they are asked for in the order given."""
+    """A sound server answers each window once, and they are requested in the order given."""
     server = Braze(latency=0.0)
     windows = make_windows(40)
     outcomes = collect(server, windows, workspace=make_workspace(concurrency=1))
@@ -46,7 +46,7 @@ def test_every_window_is_answered_in_the_given_order() -> None:
 
 
 def test_concurrency_is_reached_and_never_passed() -> None:
-    """As many requests are in flight as the config says, once the first answer of the hour has shown the pool."""
+    """As many requests are in flight as the config says, once the first answer of the hour has shown the quota."""
     server = Braze()
     collect(server, make_windows(200))
     assert server.most_in_flight == 8
@@ -55,14 +55,14 @@ def test_concurrency_is_reached_and_never_passed() -> None:
 
 
 def test_a_401_stops_its_workspace_and_no_other() -> None:
-    """A 401 stops its workspace and no other; it costs one request, and the key that it echoes is not told."""
+    """A 401 stops its workspace and no other; it costs one request, and the key that it echoes is not reported."""
     bad = Braze(fault=lambda *_: failing(401, f'{{"message":"Invalid API key: {KEY}"}}'.encode()))
     sound = Braze()
 
     async def main() -> tuple[list[Outcome], list[Outcome]]:
-        lanes = Night(bad), Night(sound, make_workspace("zen"))
+        workspaces = Night(bad), Night(sound, make_workspace("zen"))
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(lane.collect(make_windows(50))) for lane in lanes]
+            tasks = [group.create_task(night.collect(make_windows(50))) for night in workspaces]
         return tasks[0].result(), tasks[1].result()
 
     stopped, answered = run(main)
@@ -70,7 +70,7 @@ def test_a_401_stops_its_workspace_and_no_other() -> None:
     assert kinds(stopped) == {"Failed": 1, "Skipped": 49}
     assert len(bad.requests) == 1
     texts = {outcome.error for outcome in stopped if not isinstance(outcome, Answered)}
-    assert all("check that it is whole" in text and KEY not in text for text in texts)
+    assert all("API key was rejected" in text and KEY not in text for text in texts)
 
 
 @pytest.mark.parametrize("status", [301, 403, 404, 405])
@@ -109,19 +109,6 @@ def test_a_third_of_failing_attempts_leaves_nothing_unanswered() -> None:
     assert sum(outcome.attempts for outcome in outcomes if isinstance(outcome, Answered)) == len(server.requests)
 
 
-def test_each_attempt_is_paid_for_at_the_throttle() -> None:
-    """Every request sent has passed the throttle, retries included."""
-
-    async def main() -> tuple[int, int]:
-        server = Braze(fault=lambda _, count: failing(500) if count % 4 == 0 else None)
-        night = Night(server)
-        await night.collect(make_windows(60))
-        return night.pacer.count if not isinstance(night.pacer, EvenPacer) else 0, len(server.requests)
-
-    paid, sent = run(main)
-    assert paid >= sent > 60
-
-
 def test_attempts_end() -> None:
     """A window that never gets an answer fails after its attempts, with the last error and its status."""
 
@@ -144,7 +131,7 @@ def test_retry_after_is_the_least_wait() -> None:
     assert server.requests[1][0] - server.requests[0][0] >= 90
 
 
-def test_a_429_pauses_the_whole_lane_and_uses_up_no_attempt() -> None:
+def test_a_429_pauses_the_whole_workspace_and_uses_up_no_attempt() -> None:
     """Nothing is sent for the `Retry-After` of a 429; then one request goes ahead, and all windows are answered."""
     server = Braze(fault=lambda _, count: failing(429, retry_after="40") if count in (20, 90) else None)
     outcomes = collect(server, make_windows(200), workspace=make_workspace(retry=Retry(attempts=1)))
@@ -172,14 +159,14 @@ def test_a_dead_server_costs_a_bounded_number_of_requests() -> None:
     assert len(skipped) > 4900
 
 
-def test_a_series_refused_after_another_stops_a_lane_that_has_no_answer_at_all() -> None:
+def test_a_series_refused_after_another_stops_a_workspace_that_has_no_answer_at_all() -> None:
     """Where each series is refused and none answered, fifty are enough."""
     server = Braze(fault=lambda *_: failing(400))
     outcomes = collect(server, make_windows(400, series=200))
     assert 50 <= kinds(outcomes)["Failed"] <= 58
 
 
-def test_an_outage_is_outlived() -> None:
+def test_an_outage_is_survived() -> None:
     """A server that is down for some seconds costs no window, and afterwards all workers are back at work."""
 
     async def main() -> list[Outcome]:
@@ -199,47 +186,49 @@ def silent(begins: float, ends: float) -> Callable[[Request], Awaitable[Response
     async def server(request: Request) -> Response:
         if begins <= asyncio.get_running_loop().time() < ends:
             await asyncio.sleep(request.timeout_seconds)
-            raise RetryableError("no whole reply from rest.test within 30 s")
+            raise RetryableError("no complete response from rest.test within 30 s")
         return await braze(request)
 
     return server
 
 
 @pytest.mark.parametrize("begins", [0, 60])
-def test_a_server_that_never_answers_ends_its_lane_in_minutes(begins: float) -> None:
-    """From the start on or in mid-run: after five minutes of silence no more is asked, with the defaults of `retry`."""
+def test_a_server_that_never_answers_ends_its_workspace_in_minutes(begins: float) -> None:
+    """At the start or later: after five minutes of silence nothing more is requested, with the default `retry`."""
 
     async def main() -> tuple[list[Outcome], float]:
-        night = Night(silent(begins, 10**6), make_workspace(concurrency=32, retry=Retry()), pacer=EvenPacer(100))
+        night = Night(silent(begins, 10**6), make_workspace(concurrency=32, retry=Retry()), throttle=FixedThrottle(100))
         return await night.collect(make_windows(20_000)), night.clock.monotonic() - begins
 
     outcomes, took = run(main)
     assert 300 <= took < 420
     skipped = [outcome.error for outcome in outcomes if isinstance(outcome, Skipped)]
     assert len(skipped) > 10_000
-    assert all("minutes without any reply; the last: no whole reply" in error for error in skipped)
+    assert all("minutes without any reply; the last: no complete response" in error for error in skipped)
     assert bool(kinds(outcomes)["Answered"]) == (begins > 0)
 
 
 @pytest.mark.parametrize("begins", [0, 60])
-def test_a_silence_of_minutes_is_outlived(begins: float) -> None:
+def test_a_silence_of_minutes_is_survived(begins: float) -> None:
     """Two minutes without a reply, at the start or in mid-run, cost no window."""
 
     async def main() -> list[Outcome]:
         workspace = make_workspace(concurrency=32, retry=Retry())
-        return await Night(silent(begins, begins + 120), workspace, pacer=EvenPacer(100)).collect(make_windows(8000))
+        return await Night(silent(begins, begins + 120), workspace, throttle=FixedThrottle(100)).collect(
+            make_windows(8000)
+        )
 
     assert kinds(run(main)) == {"Answered": 8000}
 
 
 @pytest.mark.parametrize(("others", "limit"), [(0.0, 1000), (0.08, 1000), (0.3, 3000)])
 def test_the_reserve_is_left_to_others(others: float, limit: int) -> None:
-    """With others spending too, the pool never falls below the reserve by our doing, and is used but for little."""
+    """With others spending too, the quota never falls below the reserve by our doing, and is used but for little."""
     server = Braze(limit=limit, others_per_second=others, latency=0.1)
     count = int(limit * 2.2)
 
     async def main() -> float:
-        night = Night(server, make_workspace(concurrency=32), pacer=EvenPacer(100))
+        night = Night(server, make_workspace(concurrency=32), throttle=FixedThrottle(100))
         outcomes = await night.collect(make_windows(count))
         assert kinds(outcomes) == {"Answered": count}
         return asyncio.get_running_loop().time()
@@ -255,8 +244,8 @@ def test_the_reserve_is_left_to_others(others: float, limit: int) -> None:
     assert len([1 for at, _ in server.requests if 3600 <= at < resumed + 0.04]) == 1, "a stampede at the reset"
 
 
-def test_a_pool_without_headers_is_counted() -> None:
-    """Where the API tells nothing, the lane counts its own requests until the clock hour turns."""
+def test_a_quota_without_headers_is_counted() -> None:
+    """Where the API tells nothing, the workspace counts its own requests until the clock hour turns."""
     server = Braze(limit=500, headers=False)
     workspace = make_workspace(rate_limit=make_workspace().rate_limit.__class__(per_hour=500, reserve=0.2))
     outcomes = collect(server, make_windows(600), workspace=workspace)
@@ -264,8 +253,8 @@ def test_a_pool_without_headers_is_counted() -> None:
     assert len([1 for at, _ in server.requests if at < 3600]) == 400
 
 
-def test_an_empty_pool_is_not_touched() -> None:
-    """A pool that others have emptied to the reserve costs one request to see; the rest waits for the hour."""
+def test_an_empty_quota_is_not_touched() -> None:
+    """A quota that others have emptied to the reserve costs one request to see; the rest waits for the hour."""
     server = Braze(limit=1000)
 
     async def main() -> None:
@@ -294,7 +283,7 @@ def test_a_stop_lets_what_is_in_flight_finish() -> None:
 
 
 def test_a_stop_cuts_what_does_not_finish() -> None:
-    """What is in flight beyond the grace is called off and failed, with the stop's reason."""
+    """What is in flight beyond the grace is cancelled and failed, with the stop's reason."""
 
     async def hang(_: Request) -> Response:
         await asyncio.sleep(1e6)
@@ -313,18 +302,18 @@ def test_a_stop_cuts_what_does_not_finish() -> None:
 
 
 def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
-    """Backoff, a pause of the pool and the throttle all end with the stop: failed where tried, skipped where not."""
+    """Backoff, a pause of the quota and the throttle all end with the stop: failed where tried, skipped where not."""
 
-    async def stopped(server: Braze, pacer: EvenPacer) -> tuple[Counter[str], float]:
+    async def stopped(server: Braze, throttle: FixedThrottle) -> tuple[Counter[str], float]:
         stop, began = StopRequest(grace_seconds=5), asyncio.get_running_loop().time()
         asyncio.get_running_loop().call_later(2, stop.request, "SIGINT")
-        outcomes = await Night(server, stop=stop, pacer=pacer).collect(make_windows(20))
+        outcomes = await Night(server, stop=stop, throttle=throttle).collect(make_windows(20))
         return kinds(outcomes), asyncio.get_running_loop().time() - began
 
     async def main() -> None:
-        backoff = await stopped(Braze(fault=lambda *_: failing(503, retry_after="600")), EvenPacer(1000))
-        pause = await stopped(Braze(fault=lambda *_: failing(429, retry_after="600")), EvenPacer(1000))
-        throttle = await stopped(Braze(), EvenPacer(0.01))
+        backoff = await stopped(Braze(fault=lambda *_: failing(503, retry_after="600")), FixedThrottle(1000))
+        pause = await stopped(Braze(fault=lambda *_: failing(429, retry_after="600")), FixedThrottle(1000))
+        throttle = await stopped(Braze(), FixedThrottle(0.01))
         assert [kinds for kinds, _ in (backoff, pause, throttle)] == [
             Counter(Failed=8, Skipped=12),
             Counter(Failed=1, Skipped=19),
@@ -336,7 +325,7 @@ def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
 
 
 def test_a_stop_ahead_of_the_start_sends_nothing() -> None:
-    """A lane that is started after the stop skips all."""
+    """A workspace that is started after the stop skips all."""
     server = Braze()
     stop = StopRequest()
     stop.request("deadline reached")
@@ -345,8 +334,8 @@ def test_a_stop_ahead_of_the_start_sends_nothing() -> None:
     assert (server.requests, stop.reason) == ([], "deadline reached")
 
 
-def test_a_cancelled_lane_leaves_nothing_running() -> None:
-    """A second signal cancels the lane: it ends at once, with no task left behind."""
+def test_a_cancelled_workspace_leaves_nothing_running() -> None:
+    """A second signal cancels the workspace: it ends at once, with no task left behind."""
 
     async def main() -> None:
         task = asyncio.create_task(Night(Braze()).collect(make_windows(500)))
@@ -358,7 +347,7 @@ def test_a_cancelled_lane_leaves_nothing_running() -> None:
     run(main)
 
 
-def test_what_record_raises_ends_the_lane() -> None:
+def test_what_record_raises_ends_the_workspace() -> None:
     """A failure to record is no failure of the API: it comes out, and nothing runs on."""
 
     async def main() -> None:
@@ -366,14 +355,14 @@ def test_what_record_raises_ends_the_lane() -> None:
             raise OSError("disk full")
 
         with pytest.raises(ExceptionGroup) as caught:
-            await Night(Braze()).lane.collect(make_windows(50), record)
+            await Night(Braze()).fetcher.collect(make_windows(50), record)
         assert caught.group_contains(OSError, match="disk full")
 
     run(main)
 
 
-def test_recording_holds_the_lane_back() -> None:
-    """While nothing can be recorded, no more is asked for than the workers hold."""
+def test_recording_holds_the_workspace_back() -> None:
+    """While nothing can be recorded, nothing more is requested for than the workers hold."""
     server = Braze()
 
     async def main() -> None:
@@ -382,7 +371,7 @@ def test_recording_holds_the_lane_back() -> None:
         async def record(_: Outcome) -> None:
             await open_again.wait()
 
-        task = asyncio.create_task(Night(server).lane.collect(make_windows(100), record))
+        task = asyncio.create_task(Night(server).fetcher.collect(make_windows(100), record))
         await asyncio.sleep(60)
         assert len(server.requests) == 8
         open_again.set()
@@ -406,7 +395,7 @@ def test_a_waiting_worker_keeps_no_points_alive() -> None:
         server = Braze(latency=1000.0)
         asyncio.get_running_loop().call_later(1500, stop.request, "enough")
         task = asyncio.create_task(
-            Night(server, make_workspace(concurrency=1), stop).lane.collect(make_windows(9), record)
+            Night(server, make_workspace(concurrency=1), stop).fetcher.collect(make_windows(9), record)
         )
         await asyncio.sleep(1499)
         gc.collect()
@@ -449,11 +438,11 @@ def test_network_failures_have_no_status() -> None:
     """A window that got no reply at all fails without a status."""
 
     async def server(_: Request) -> Response:
-        raise RetryableError("no connection to rest.test: refused")
+        raise RetryableError("could not connect to rest.test: refused")
 
     outcomes = collect(server, make_windows(1))
     assert isinstance(outcomes[0], Failed)
-    assert (outcomes[0].http_status, outcomes[0].error) == (None, "no connection to rest.test: refused")
+    assert (outcomes[0].http_status, outcomes[0].error) == (None, "could not connect to rest.test: refused")
 
 
 def test_no_windows_is_nothing_to_do() -> None:

@@ -13,7 +13,7 @@ def test_what_takes_too_long_ends_with_a_timeout() -> None:
 
     async def work(deadlines: Timeouts, seconds: float) -> str:
         try:
-            with deadlines.within(5):
+            with deadlines.limit(5):
                 await asyncio.sleep(seconds)
         except TimeoutError:
             return f"late at {asyncio.get_running_loop().time():.0f}"
@@ -32,7 +32,7 @@ def test_a_cancellation_from_outside_stays_one() -> None:
     """Before the limit, and at the very instant of it: whoever cancels the task sees it cancelled."""
 
     async def work(deadlines: Timeouts) -> None:
-        with deadlines.within(5):
+        with deadlines.limit(5):
             await asyncio.sleep(60)
 
     async def main() -> None:
@@ -41,7 +41,7 @@ def test_a_cancellation_from_outside_stays_one() -> None:
             task = asyncio.create_task(work(deadlines))
             await asyncio.sleep(1)
             for scope in deadlines.running if at_once else ():
-                scope.end()
+                scope.cancel()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -57,11 +57,11 @@ def test_a_scope_around_it_is_told_apart() -> None:
         try:
             async with asyncio.timeout(3):
                 try:
-                    with deadlines.within(1):
+                    with deadlines.limit(1):
                         await asyncio.sleep(60)
                 except TimeoutError:
                     told.append("inner")
-                with deadlines.within(60):
+                with deadlines.limit(60):
                     await asyncio.sleep(60)
         except TimeoutError:
             told.append("outer")
@@ -78,7 +78,7 @@ def test_an_error_in_the_block_is_its_own() -> None:
 
     async def main() -> None:
         deadlines = Timeouts()
-        with pytest.raises(KeyError), deadlines.within(1):
+        with pytest.raises(KeyError), deadlines.limit(1):
             raise KeyError("mine")
         await asyncio.sleep(5)
 
