@@ -11,8 +11,8 @@ from collector.simulator.options import Fault, Faults, HourFormat, Options
 from collector.simulator.options import Order as PointOrder
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.builders import days
-from tests.night import Night, make_apps, make_document, make_segments, truth
+from tests.support.builders import days
+from tests.support.night import Night, make_apps, make_document, make_segments, truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from collector.coverage import CoveredSpan, pack
 from collector.model import MAX_WINDOW, Reason, Scope, SeriesKey, Span, Unit, Window
 from collector.plan import Selection, configured_series, estimated_seconds, plan
 from collector.windows import limit_requests
-from tests.builders import NOW, days, make_segment, make_series, make_workspace
+from tests.support.builders import NOW, days, make_segment, make_series, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

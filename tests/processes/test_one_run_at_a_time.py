@@ -16,14 +16,14 @@ from collector.clock import SystemClock
 from collector.lake import paths
 from collector.lake.local import LocalStore
 from collector.simulator.options import Options
-from tests.night import make_apps, make_segments
-from tests.processes.program import Site, until
-from tests.processes.sleeper import collect
+from tests.support.night import make_apps, make_segments
+from tests.support.program import Site, until
+from tests.support.suspending_store import collect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.processes.program import Program
+    from tests.support.program import Program
 
 MEMBERS = {"apps": make_apps(2), "segments": make_segments(5)}
 

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tests.night import make_apps, make_segments
-from tests.processes.program import Site, until
+from tests.support.night import make_apps, make_segments
+from tests.support.program import Site, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

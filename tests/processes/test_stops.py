@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from collector.simulator.options import Fault, Faults, Options, PoolOptions
-from tests.night import make_apps, make_segments
-from tests.processes.false_servers import false_server
-from tests.processes.program import Program, Site
+from tests.processes.broken_servers import broken_server
+from tests.support.night import make_apps, make_segments
+from tests.support.program import Program, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_a_signal_ends_a_run_with_all_that_came_landed(tmp_path: Path, number: S
 def test_what_is_in_flight_gets_its_grace(tmp_path: Path) -> None:
     """Answers that come within the grace are landed; those that do not are given up, and the run ends all the same."""
     members = {"apps": make_apps(4), "segments": make_segments(10)}
-    with false_server(None) as (silent, connections):
+    with broken_server(None) as (silent, connections):
         workspaces = ({"name": "acme", **members}, {"name": "late", "endpoint": silent, **members})
         site = Site(tmp_path, *workspaces, start="2026-11-20", concurrency=8, timeout_seconds=600)
         site.simulation.faults = Faults({Fault.SLOW: 1.0}, slow_seconds=1.0)

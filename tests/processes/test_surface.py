@@ -11,7 +11,7 @@ import pytest
 
 import collector
 from collector.simulator.options import Fault, Faults
-from tests.processes.program import Program, Site
+from tests.support.program import Program, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,8 @@ from collector.lake.local import LocalStore
 from collector.lake.store import LakeError
 from collector.query.engines.engine import LakeLocation, absent_tables
 from collector.query.session import Session
-from tests.night import Night, make_document
 from tests.query.terminal import CTRL_C, CTRL_D, on_a_terminal
+from tests.support.night import Night, make_document
 from tests.test_night import EVENING, World
 
 if TYPE_CHECKING:

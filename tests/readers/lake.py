@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.lake.catalog import Table
-    from tests.night import Night
+    from tests.support.night import Night
 
 Row = tuple[object, ...]
 

@@ -10,43 +10,43 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from tests.reliability.ordeal import MANY_LANDINGS, Ordeal, Plan
+from tests.support.crash_test import SMALL_LIMITS, CrashPlan, CrashTest
 
 DEATHS = 8
 """Runs that may die on one lake, one after the other."""
 
 
-def suffer(folder: Path, seed: int, deaths: int = DEATHS) -> int:
+def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
     """A night, runs that die while the API's counts go on changing, and two that live. Returns how many were killed."""
     chance = Random(seed)  # noqa: S311  # to be repeated, not to be secret
-    ordeal = Ordeal(folder, seed, latency_ms=(1, 60))
-    with ordeal.served():
-        ordeal.run()
+    crash_test = CrashTest(folder, seed, latency_ms=(1, 60))
+    with crash_test.served():
+        crash_test.run()
         for _ in range(deaths):
-            ordeal.wait(hours=chance.choice((1, 7, 24)))
-            ordeal.change(chance)
-            ordeal.run_doomed(_death(chance))
-            ordeal.ledger.check_readable()
-        ordeal.change(chance)
-        ordeal.run()
-        ordeal.check_whole()
-        ordeal.wait(hours=7)
-        ordeal.run()
-        ordeal.check_whole(converged=True)
-    return ordeal.killed
+            crash_test.wait(hours=chance.choice((1, 7, 24)))
+            crash_test.change(chance)
+            crash_test.run_crashing(_death(chance))
+            crash_test.ledger.check_readable()
+        crash_test.change(chance)
+        crash_test.run()
+        crash_test.check_lake()
+        crash_test.wait(hours=7)
+        crash_test.run()
+        crash_test.check_lake(converged=True)
+    return crash_test.killed
 
 
-def _death(chance: Random) -> Plan:
+def _death(chance: Random) -> CrashPlan:
     """At any step, at one that others see, in the middle of a write, or at any instant from outside."""
-    bounds = MANY_LANDINGS if chance.random() < 0.5 else {}
+    bounds = SMALL_LIMITS if chance.random() < 0.5 else {}
     match chance.randrange(4):
         case 0:
-            return Plan(at=chance.randint(1, 100), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 100), bounds=bounds)
         case 1:
-            return Plan(at=chance.randint(1, 20), effects=("rename", "remove"), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 20), effects=("rename", "remove"), bounds=bounds)
         case 2:
-            return Plan(at=chance.randint(1, 15), effects=("write",), bounds=bounds)
-    return Plan(after=chance.uniform(0, 0.7), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 15), effects=("write",), bounds=bounds)
+    return CrashPlan(after=chance.uniform(0, 0.7), bounds=bounds)
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
 def _told(seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return suffer(Path(folder), seed)
+            return crash_repeatedly(Path(folder), seed)
         except BaseException:
             say(f"seed {seed} failed; again: python -m tests.reliability.kills --seed {seed}")
             raise

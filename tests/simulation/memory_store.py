@@ -13,7 +13,7 @@ from collector.lake.store import NO_FILE, Conflict, Replacement, Stage, Staged, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tests.simulation.mortal import Mortal
+    from tests.simulation.simulated_process import SimulatedProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,24 @@ class Disk:
 class MemoryStore:
     """`Store`, as one process sees one workspace's part of the disk."""
 
-    def __init__(self, disk: Disk, process: Mortal, workspace: str) -> None:
+    def __init__(self, disk: Disk, process: SimulatedProcess, workspace: str) -> None:
         self._disk, self._process, self._workspace = disk, process, workspace
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """The file and its tag, or None."""
-        self._process.breathe()
+        self._process.check_alive()
         file = self._disk.files.get(path)
         return (pa.BufferReader(file.content), file.version) if file else None
 
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
-        self._process.breathe()
+        self._process.check_alive()
         return {path: file.version for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
 
     @contextmanager
     def stage(self) -> Iterator[MemoryStage]:
         """Write where no reader looks. A process that dies leaves what was written."""
-        self._process.breathe()
+        self._process.check_alive()
         place = (self._workspace, self._disk.next_version())
         stage = MemoryStage(place)
         yield stage
@@ -106,7 +106,7 @@ class MemoryStore:
 
     def delete_staged(self) -> None:
         """Drop what is staged for the workspace."""
-        self._process.breathe()
+        self._process.check_alive()
         for place in [place for place in self._disk.staged if place[0] == self._workspace]:
             self._process.effect("sweep")
             self._disk.staged.pop(place, None)

@@ -14,7 +14,7 @@ from tests.simulation.reading import Violation
 
 
 def main() -> int:
-    """Play; print what failed and one line of counts. 1 where a promise was broken."""
+    """Play; print what failed and one line of counts. 1 if a promise was broken."""
     told = _arguments()
     counts = Counts()
     if told.seed is not None:
@@ -43,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.soak", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many months")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seed", type=int, help="play this one alone, and show where it fails")
+    parser.add_argument("--seed", type=int, help="play this one alone, and show where it failing_writes")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="nights in a month")
     return parser.parse_args()
 

@@ -13,7 +13,7 @@ _AROUND_THE_TURN = {"first": 9, "nights": 6}
 
 @pytest.mark.parametrize("chunk", range(_CHUNKS))
 def test_seeds(chunk: int) -> None:
-    """Whatever dies, fails or changes, in whichever order: nothing is lost, nothing told twice, nothing made up."""
+    """Whatever crashes, fails or changes, in any order: nothing is lost, reported twice or made up."""
     for seed in range(chunk * _SEEDS, (chunk + 1) * _SEEDS):
         play(seed, **_AROUND_THE_TURN)
 

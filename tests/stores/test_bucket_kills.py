@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from collector.simulator.options import LateOptions, Options
-from tests.builders import NOW
-from tests.processes.test_waking_up import BROKEN_LINKS
-from tests.stores.bucket_night import BucketSite
+from tests.processes.test_suspended_runs import BROKEN_LINKS
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
 
 if TYPE_CHECKING:
     from tests.stores.place import Place

@@ -12,10 +12,10 @@ import pytest
 from collector.clock import SystemClock
 from collector.lake.objects import Bucket, ObjectStore
 from collector.lake.stores import store_factory
-from tests.builders import NOW
-from tests.processes.sleeper import DrowsyStore, LaterClock, collect
-from tests.processes.test_waking_up import BROKEN_LINKS, LAST_TOLD
-from tests.stores.bucket_night import BucketSite
+from tests.processes.test_suspended_runs import BROKEN_LINKS, LAST_TOLD
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
+from tests.support.suspending_store import ClockAhead, SuspendingStore, collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ class Nap:
 
         def meanwhile() -> None:
             self.site.simulation.now = NOW + timedelta(days=2)
-            self.other.append(collect(config, self.site.simulation.now, "other", LaterClock(), stores))
+            self.other.append(collect(config, self.site.simulation.now, "other", ClockAhead(), stores))
             self.landed = self.site.night.fetch()
 
         store = drowsy(meanwhile)
@@ -85,7 +85,7 @@ class Nap:
             assert site.night.query(BROKEN_LINKS) == [(0,)]
             assert site.night.query(LAST_TOLD) == [(0,)]
             stores = store_factory(config.lake, config.storage)
-            assert collect(config, site.simulation.now, "after", LaterClock(), stores).exit_code == 0
+            assert collect(config, site.simulation.now, "after", ClockAhead(), stores).exit_code == 0
 
 
 def test_a_run_that_wakes_up_overwrites_nothing(tmp_path: Path, bucket: Place) -> None:
@@ -94,7 +94,7 @@ def test_a_run_that_wakes_up_overwrites_nothing(tmp_path: Path, bucket: Place) -
     for at in range(1, MOST_STEPS, STRIDE):
         nap = Nap(tmp_path / str(at), bucket.at(f"before-{at}"))
         with nap.site.served():
-            summary = nap.take(partial(DrowsyStore, nap.site.night.place.store(), at))
+            summary = nap.take(partial(SuspendingStore, nap.site.night.place.store(), at))
             if not nap.other:
                 break
             codes.append(summary.exit_code)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from collector.model import Scope
 from collector.simulator.options import Options
-from tests.builders import NOW
-from tests.night import make_apps, make_segments
-from tests.stores.bucket_night import BucketSite
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
+from tests.support.night import make_apps, make_segments
 
 if TYPE_CHECKING:
     from pathlib import Path

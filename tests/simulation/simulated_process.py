@@ -25,49 +25,50 @@ class Killed(BaseException):
 
 
 @dataclass(slots=True)
-class Mortal:
-    """`kill_at`: dies in place of the effect of this number, from 1 on, all counted, or but for requests (`of_store`).
+class SimulatedProcess:
+    """Where the process crashes, is suspended, or finds its disk failing. Effects are numbered from 1.
 
-    `sleeps_at`: the store's effect, by number, before which it falls asleep; `meanwhile` is what then happens.
-    `fails`: the numbers of the writes that find the disk full; `broken`: the disk fails every effect from this number.
+    `kill_at`: it dies instead of this effect. `store_effects_only`: requests are not counted for that.
+    `suspend_at`: the store effect before which it is suspended; `meanwhile` is called then.
+    `failing_writes`: writes that find the disk full. `failing_effects`: store effects that fail with an I/O error.
     """
 
     kill_at: int | None = None
-    of_store: bool = True
-    sleeps_at: int | None = None
+    store_effects_only: bool = True
+    suspend_at: int | None = None
     meanwhile: Callable[[], None] = print
-    fails: range = range(0)
-    broken: range = range(0)
+    failing_writes: range = range(0)
+    failing_effects: range = range(0)
     dead: bool = False
     done: Counter[str] = field(default_factory=Counter)
     failed: int = 0
 
     def effect(self, what: str) -> None:
         """Say that the next effect is to happen. Raises Killed or LakeError in its place."""
-        self.breathe()
+        self.check_alive()
         self.done[what] += 1
         if self._count() == self.kill_at:
             self.dead = True
             raise Killed
-        if what != REQUEST and self.of_all_stores == self.sleeps_at:
+        if what != REQUEST and self.store_effects == self.suspend_at:
             self.meanwhile()
-        if what in WRITES and sum(self.done[write] for write in WRITES) in self.fails:
+        if what in WRITES and sum(self.done[write] for write in WRITES) in self.failing_writes:
             self._fail(f"cannot write {what}: No space left on device")
-        if what != REQUEST and self.of_all_stores in self.broken:
+        if what != REQUEST and self.store_effects in self.failing_effects:
             self._fail(f"cannot {what}: Input/output error")
 
-    def breathe(self) -> None:
+    def check_alive(self) -> None:
         """Go on only where the process lives."""
         if self.dead:
             raise Killed
 
     @property
-    def of_all_stores(self) -> int:
+    def store_effects(self) -> int:
         """How many effects the stores had."""
         return self.done.total() - self.done[REQUEST]
 
     def _count(self) -> int:
-        return self.of_all_stores if self.of_store else self.done.total()
+        return self.store_effects if self.store_effects_only else self.done.total()
 
     def _fail(self, text: str) -> None:
         self.failed += 1

@@ -11,9 +11,9 @@ import pytest
 
 from collector.clock import SystemClock
 from collector.lake.stores import open_store
-from tests.builders import NOW
-from tests.processes.program import Site
-from tests.processes.sleeper import DrowsyStore, LaterClock, collect, plain
+from tests.support.builders import NOW
+from tests.support.program import Site
+from tests.support.suspending_store import ClockAhead, SuspendingStore, collect, stores_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +54,10 @@ class Nap:
 
         def meanwhile() -> None:
             site.simulation.now = NOW + timedelta(days=2)
-            self.other.append(collect(config, site.simulation.now, "other", LaterClock(), plain(config)))
+            self.other.append(collect(config, site.simulation.now, "other", ClockAhead(), stores_of(config)))
             self.landed = published(site)
 
-        store = DrowsyStore(open_store(config.lake, "acme"), at, meanwhile)
+        store = SuspendingStore(open_store(config.lake, "acme"), at, meanwhile)
         self.sleeper = collect(config, NOW + timedelta(days=1), "sleeper", SystemClock(), lambda _: store)
         self.steps = store.steps
 
@@ -70,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("naps"), {"name": "acme", "segments": segments}, **night)
     with site.served():
         config = site.night.settings()
-        assert collect(config, NOW, "first", SystemClock(), plain(config)).exit_code == 0
+        assert collect(config, NOW, "first", SystemClock(), stores_of(config)).exit_code == 0
         shutil.copytree(site.night.lake, site.night.folder / "first")
         yield site
 
@@ -114,7 +114,7 @@ def check(nap: Nap) -> None:
         assert site.night.query(BROKEN_LINKS) == [(0,)]
         assert site.night.query(LAST_TOLD) == [(0,)]
     config = site.night.settings()
-    after = collect(config, site.simulation.now, "after", LaterClock(), plain(config))
+    after = collect(config, site.simulation.now, "after", ClockAhead(), stores_of(config))
     assert after.exit_code == 0
     assert published(site) == site.night.bytes()
     assert site.night.rows() == site.truth()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.simulator.options import PoolOptions
-    from tests.processes.program import Site
+    from tests.support.program import Site
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Period:
     refused: int = 0
 
 
-class WatchedPool(QuotaServer):
+class WatchedQuota(QuotaServer):
     """The stand-in's pool with a memory."""
 
     def __init__(self, options: PoolOptions, clock: Clock) -> None:
@@ -58,11 +58,11 @@ class WatchedPool(QuotaServer):
         return [self.periods[number] for number in sorted(self.periods)][1:-1]
 
 
-def watch(site: Site, workspace: str = "acme") -> WatchedPool:
+def watch(site: Site, workspace: str = "acme") -> WatchedQuota:
     """Put a watched pool in the place of the workspace's own."""
     sites = site.simulation.sites
     key, served = next((key, served) for key, served in sites.items() if served.name == workspace)
-    pool = WatchedPool(site.simulation.options.pool, site.simulation.clock)
+    pool = WatchedQuota(site.simulation.options.pool, site.simulation.clock)
     sites[key] = replace(served, pool=pool)
     return pool
 

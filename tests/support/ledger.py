@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tests.night import truth
+from tests.support.night import truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from tests.reliability.ordeal import Ordeal
+    from tests.support.crash_test import CrashTest
 
 Key = tuple[object, ...]
 """(scope, unit, app_id, segment_id, start of the bucket)"""
@@ -29,14 +29,14 @@ Key = tuple[object, ...]
 class Ledger:
     """The API's counts at every instant at which a run was made."""
 
-    def __init__(self, ordeal: Ordeal) -> None:
-        self._ordeal = ordeal
+    def __init__(self, crash_test: CrashTest) -> None:
+        self._crash_test = crash_test
         self._told: dict[datetime, dict[Key, object]] = {}
 
-    def note(self, now: datetime) -> None:
+    def record(self, now: datetime) -> None:
         """Write down what the API tells now."""
-        workspace = self._ordeal.workspace
-        rows = truth(self._ordeal.simulation, workspace, now)
+        workspace = self._crash_test.workspace
+        rows = truth(self._crash_test.simulation, workspace, now)
         self._told[now] = {_key(row, workspace.timezone): row[-1] for row in rows}
 
     def check_readable(self) -> Mapping[Key, tuple[Any, ...]]:
@@ -44,10 +44,10 @@ class Ledger:
 
         Returns the data rows: (sessions, revision, collected_at) by key.
         """
-        folders = tables(self._ordeal.night.lake)
+        folders = tables(self._crash_test.night.lake)
         counts = [f"SELECT '{table.name}', count(*) FROM {{{table.name}}}" for table in folders]
         if folders:
-            told: list[tuple[Any, ...]] = self._ordeal.night.query(" UNION ALL ".join(counts))
+            told: list[tuple[Any, ...]] = self._crash_test.night.query(" UNION ALL ".join(counts))
             assert dict(told) == {
                 table.name: ds.dataset(table, format="parquet", partitioning="hive").to_table().num_rows
                 for table in folders
@@ -59,7 +59,7 @@ class Ledger:
             assert sessions == self._told[collected_at][key], f"{key} was never {sessions} at {collected_at}"
         return rows
 
-    def check_told_once(self, rows: Mapping[Key, tuple[Any, ...]]) -> None:
+    def check_restatements(self, rows: Mapping[Key, tuple[Any, ...]]) -> None:
         """The restatements of each row are a chain of all counts that it had, and its revision is their number."""
         chains = self._chains()
         assert chains.keys() <= rows.keys()
@@ -71,10 +71,12 @@ class Ledger:
         assert {key: row[0] for key, row in rows.items()} == self._told[now]
 
     def _rows(self) -> dict[Key, tuple[Any, ...]]:
-        zone = self._ordeal.workspace.timezone
-        scans = [_scan(table.name) for table in tables(self._ordeal.night.lake) if table.name.startswith("sessions_")]
+        zone = self._crash_test.workspace.timezone
+        scans = [
+            _scan(table.name) for table in tables(self._crash_test.night.lake) if table.name.startswith("sessions_")
+        ]
         found: dict[Key, tuple[Any, ...]] = {}
-        rows: list[tuple[Any, ...]] = self._ordeal.night.query(" UNION ALL ".join(scans)) if scans else []
+        rows: list[tuple[Any, ...]] = self._crash_test.night.query(" UNION ALL ".join(scans)) if scans else []
         for row in rows:
             start = row[4] or datetime.combine(row[5], time(), zone)
             key = (*row[:4], start.timestamp())
@@ -84,8 +86,8 @@ class Ledger:
 
     def _chains(self) -> dict[Key, list[tuple[Any, ...]]]:
         chains: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
-        if (self._ordeal.night.lake / "restatements").is_dir():
-            rows: list[tuple[Any, ...]] = self._ordeal.night.query(_RESTATEMENTS)
+        if (self._crash_test.night.lake / "restatements").is_dir():
+            rows: list[tuple[Any, ...]] = self._crash_test.night.query(_RESTATEMENTS)
             for *series, start, revision, old, new, before, at in rows:
                 chains[*series, start.timestamp()].append((revision, old, new, before, at))
         return chains

@@ -14,7 +14,7 @@ NONSENSE = b"\x16\x03\x01\x02\x00\xff\xfe<<< 220 mail.example ESMTP\r\n\r\n"
 
 
 @contextmanager
-def false_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
+def broken_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
     """Takes connections and says that to each, or nothing at all; yields its URL, and what counts the connections."""
     connections: list[int] = []
     open_ones: list[socket.socket] = []
@@ -43,7 +43,7 @@ def false_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
                 peer.close()
 
 
-def nowhere() -> str:
+def unused_address() -> str:
     """An address that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -14,10 +14,10 @@ from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
 from collector.lake.recorder import RecorderLimits
 from collector.run import run
-from tests.fetch.virtual import FixedThrottle, VirtualLoop
-from tests.simulation.braze import CALM, Braze, Weather
 from tests.simulation.memory_store import Disk, MemoryStore
-from tests.simulation.mortal import Killed, Mortal
+from tests.simulation.simulated_braze import GOOD_NETWORK, Network, SimulatedBraze
+from tests.simulation.simulated_process import Killed, SimulatedProcess
+from tests.support.virtual import FixedThrottle, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -33,7 +33,7 @@ _NO_PROCESS = 1 << 23
 """Beyond the highest number that a kernel gives."""
 
 
-class Wall:
+class SimulatedClock:
     """The one clock of a month: the instant at which the present run began, and the virtual seconds since."""
 
     def __init__(self, start: datetime) -> None:
@@ -65,68 +65,70 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class OneRun:
     """A run to be made. `host`: the machine, "" for this one, where a dead process is known to be dead."""
 
     config: Config
     options: RunOptions
     at: datetime
-    mortal: Mortal = field(default_factory=Mortal)
-    weather: Weather = CALM
+    process: SimulatedProcess = field(default_factory=SimulatedProcess)
+    network: Network = GOOD_NETWORK
     bounds: RecorderLimits = field(default_factory=RecorderLimits)
     host: str = ""
     interruption: Interruption | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunResult:
     """What came of it: a summary, or None where the process died or was told twice to stop; `seconds` it took."""
 
-    attempt: Attempt
+    one_run: OneRun
     summary: Summary | None
-    braze: Braze
+    braze: SimulatedBraze
     seconds: float
 
     @property
     def killed(self) -> bool:
         """Whether it died."""
-        return self.attempt.mortal.dead
+        return self.one_run.process.dead
 
 
-def perform(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall) -> Ended:
+def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock) -> RunResult:
     """Run to the end. Raises whatever the collector raises that is no death."""
-    wall.start = attempt.at
-    rng = Random(attempt.options.run_id)  # noqa: S311 - chance, no secrets
+    clock.start = one_run.at
+    rng = Random(one_run.options.run_id)  # noqa: S311 - chance, no secrets
     loop = VirtualLoop()
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            summary = runner.run(_main(attempt, disk, braze, wall, rng))
+            summary = runner.run(_main(one_run, disk, braze, clock, rng))
     except BaseException as error:
-        if not attempt.mortal.dead or not _only(error, Killed, asyncio.CancelledError):
+        if not one_run.process.dead or not _only(error, Killed, asyncio.CancelledError):
             raise
         summary = None
-    return Ended(attempt, summary, braze, loop.time())
+    return RunResult(one_run, summary, braze, loop.time())
 
 
-async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Random) -> Summary | None:
+async def _main(
+    one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, rng: Random
+) -> Summary | None:
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
-    who = ProcessIdentity(_NO_PROCESS, attempt.host or ProcessIdentity.current().host, "")
+    who = ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "")
     env = Environment(
-        clock=wall,
-        store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
+        clock=clock,
+        store=lambda workspace: MemoryStore(disk, one_run.process, workspace),
         transport=braze,
         throttle=lambda workspace: FixedThrottle(workspace.rate_limit.per_second),
         rng=rng,
         offload=_inline,
         stop=stop,
         process=ProcessIdentity(who.pid, who.host, "long ago"),
-        recorder_limits=attempt.bounds,
+        recorder_limits=one_run.bounds,
     )
-    _interrupt(attempt.interruption, stop)
+    _interrupt(one_run.interruption, stop)
     try:
-        return await run(attempt.config, attempt.options, env, _nobody_watches)
+        return await run(one_run.config, one_run.options, env, _nobody_watches)
     except asyncio.CancelledError:
-        if attempt.mortal.dead or not (attempt.interruption and attempt.interruption.twice):
+        if one_run.process.dead or not (one_run.interruption and one_run.interruption.twice):
             raise
         return None
 

@@ -6,15 +6,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from collector.lake.store import get
-from tests.night import Night
-from tests.processes.program import Site
+from tests.support.night import Night
+from tests.support.program import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.simulator.options import Options
-    from tests.night import Row
     from tests.stores.place import Place
+    from tests.support.night import Row
 
 
 class BucketNight(Night):

@@ -1,4 +1,4 @@
-"""An ordeal: one lake that runs die on, the stand-in that they ask, and the ledger that knows what must be there."""
+"""A crash test: one lake, the runs that die on it, the stand-in, and the ledger of what the lake must hold."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from collector.simulator.answers import SeriesQuery, parse_query
 from collector.simulator.options import Options
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.night import Night, make_document, make_segments
-from tests.reliability.ledger import Ledger
+from tests.support.ledger import Ledger
+from tests.support.night import Night, make_document, make_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from random import Random
 
     from collector.config.settings import Workspace
-    from tests.night import Outcome
+    from tests.support.night import Outcome
 
 MONTHS_END = datetime(2026, 10, 31, 6, tzinfo=UTC)
 """A Saturday night in New York: the next one is of another month, and its day has 25 hours."""
@@ -40,19 +40,19 @@ START = "2026-10-03"
 """Before the lookback, so that each month holds what a night does not ask for again."""
 OLD = datetime(1970, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
-DOOMED = Path(__file__).with_name("doomed.py")
+CRASHING_PROCESS = Path(__file__).with_name("crashing_process.py")
 
 Bucket = tuple[SeriesKey, int]
 
 
-LASTING = ("create", "write", "fsync", "rename", "remove", "mkdir")
+WRITE_EFFECTS = ("create", "write", "fsync", "rename", "remove", "mkdir")
 """The effects that change a lake; `read` is the other."""
 
-MANY_LANDINGS: Mapping[str, float] = {"flush_points": 400, "land_bytes": 5_000}
+SMALL_LIMITS: Mapping[str, float] = {"flush_points": 400, "land_bytes": 5_000}
 
 
 @dataclass(frozen=True)
-class Plan:
+class CrashPlan:
     """What is to happen to a doomed process.
 
     `at`: the step, counted among the `effects`, that it dies at or that fails (0: none). `blow`: the errno it fails
@@ -61,13 +61,13 @@ class Plan:
 
     at: int = 0
     blow: int = 0
-    effects: tuple[str, ...] = LASTING
+    effects: tuple[str, ...] = WRITE_EFFECTS
     after: float | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class End:
+class CrashResult:
     """How it ended: exit code (-9: killed), what it said, and the steps it came to."""
 
     exit_code: int
@@ -80,29 +80,29 @@ class End:
         return self.exit_code == -signal.SIGKILL
 
 
-class Mother:
+class CrashServer:
     """A process that has loaded the collector, and has a child for each run. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(DOOMED)],
+            [sys.executable, str(CRASHING_PROCESS)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
         )
 
-    def __enter__(self) -> Mother:
+    def __enter__(self) -> CrashServer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, ordeal: Ordeal, plan: Plan) -> End:
-        """A run as of the ordeal's instant, to its end or its death."""
-        night, (trace, said) = ordeal.night, (ordeal.night.folder / name for name in ("trace", "said"))
+    def run(self, crash_test: CrashTest, plan: CrashPlan) -> CrashResult:
+        """A run as of the test's present instant, to its end or its death."""
+        night, (trace, said) = crash_test.night, (crash_test.night.folder / name for name in ("trace", "said"))
         trace.unlink(missing_ok=True)
-        arguments = ["--config", str(night.config), "run", "--json", "--as-of", ordeal.now.isoformat()]
+        arguments = ["--config", str(night.config), "run", "--json", "--as-of", crash_test.now.isoformat()]
         place = {"lake": str(night.lake), "trace": str(trace), "said": str(said)}
         order = {**asdict(plan), **place, "environ": night.environ, "arguments": arguments}
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -114,10 +114,10 @@ class Mother:
             with suppress(ProcessLookupError):  # it has come to its end just now
                 os.kill(child, signal.SIGKILL)
         exit_code = int(stdout.readline())
-        return End(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
+        return CrashResult(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
 
 
-class Ordeal:
+class CrashTest:
     """A workspace of one app and one segment, by day and by hour, across a month's end and a turn of the clocks."""
 
     def __init__(
@@ -133,23 +133,23 @@ class Ordeal:
         self.killed = 0
         """How many runs died so far."""
         self._as_of: dict[str, datetime] = {}
-        self._mother: Mother | None = None
+        self._server: CrashServer | None = None
 
     @contextmanager
-    def served(self) -> Iterator[Ordeal]:
+    def served(self) -> Iterator[CrashTest]:
         """Serve the stand-in until the block is left."""
         with running(self.simulation) as url, ExitStack() as self._while_served:
             self.night.document["workspaces"][0]["endpoint"] = url
             self.night.write()
-            self.ledger.note(self.now)
+            self.ledger.record(self.now)
             yield self
-            self._mother = None
+            self._server = None
 
     def wait(self, **time: float) -> None:
         """Let the API's clock go on: sessions come late."""
         self.now += timedelta(**time)
         self.simulation.now = self.now
-        self.ledger.note(self.now)
+        self.ledger.record(self.now)
 
     def change(self, chance: Random, buckets: int = 12) -> None:
         """Let the API tell other counts of some days and hours of the last week, a moment later."""
@@ -163,27 +163,27 @@ class Ordeal:
 
     def run(self) -> Outcome:
         """A run that nothing happens to."""
-        with self._asking_for_nothing_known():
+        with self._no_needless_request():
             return self.night.run(self.now)
 
-    def run_doomed(self, plan: Plan) -> End:
+    def run_crashing(self, plan: CrashPlan) -> CrashResult:
         """A run in a process of its own that dies, or whose disk fails."""
-        if self._mother is None:
-            self._mother = self._while_served.enter_context(Mother())
-        with self._asking_for_nothing_known():
-            end = self._mother.run(self, plan)
+        if self._server is None:
+            self._server = self._while_served.enter_context(CrashServer())
+        with self._no_needless_request():
+            end = self._server.run(self, plan)
         self.killed += end.killed
         return end
 
-    def check_whole(self, converged: bool = False) -> None:
+    def check_lake(self, converged: bool = False) -> None:
         """What must hold between runs: all reads, all is true, each restatement told once; the API's state reached."""
         rows = self.ledger.check_readable()
-        self.ledger.check_told_once(rows)
+        self.ledger.check_restatements(rows)
         if converged:
             self.ledger.check_converged(rows, self.now)
 
     @contextmanager
-    def _asking_for_nothing_known(self) -> Iterator[None]:
+    def _no_needless_request(self) -> Iterator[None]:
         """Each request holds a bucket that neither journal nor lake had an answer for, or whose answer is stale."""
         answered = self._answered()
         self.simulation.tally.clear()
@@ -224,9 +224,9 @@ class Ordeal:
                 yield landing.rpartition("-")[0], pq.ParquetFile(file).read().to_pylist()
 
 
-def _window(ordeal: Ordeal, parameters: dict[str, str]) -> tuple[Bucket, ...]:
-    simulation = ordeal.simulation
-    question = parse_query(parameters, simulation.site("acme"), ordeal.now, simulation.options.boundary)
+def _window(crash_test: CrashTest, parameters: dict[str, str]) -> tuple[Bucket, ...]:
+    simulation = crash_test.simulation
+    question = parse_query(parameters, simulation.site("acme"), crash_test.now, simulation.options.boundary)
     assert isinstance(question, SeriesQuery), parameters
     return tuple((question.key, bucket) for bucket in range(question.span.first, question.span.stop))
 

@@ -160,7 +160,7 @@ Fault = Callable[[Request, int], Response | None]
 
 
 @dataclass
-class Braze:
+class VirtualBraze:
     """A server with a quota that refills on the hour and is spent by others too; `fault` may answer in its place."""
 
     limit: int = 1_000_000
@@ -219,7 +219,7 @@ class Braze:
 
 
 @dataclass
-class Night:
+class FetchRun:
     """One night and all that it needs."""
 
     server: Callable[[Request], Awaitable[Response]]
@@ -249,6 +249,6 @@ def collect(server: Callable[[Request], Awaitable[Response]], windows: list[Wind
     """All outcomes of a workspace in virtual time."""
 
     async def main() -> list[Outcome]:
-        return await Night(server, **parts).collect(windows)
+        return await FetchRun(server, **parts).collect(windows)
 
     return run(main)

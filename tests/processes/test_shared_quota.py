@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collector.simulator.options import Options, PoolOptions
-from tests.night import make_apps, make_segments
-from tests.processes.program import Site
-from tests.processes.watched_pool import others_spend, watch
+from tests.processes.watched_quota import others_spend, watch
+from tests.support.night import make_apps, make_segments
+from tests.support.program import Site
 
 if TYPE_CHECKING:
     from pathlib import Path

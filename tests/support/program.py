@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from collector.simulator.options import Options
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.builders import NOW
-from tests.night import Night, Row, make_document, truth
+from tests.support.builders import NOW
+from tests.support.night import Night, Row, make_document, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

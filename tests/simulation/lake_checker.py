@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOUR = 3_600_000_000
 
 
-class Judge:
+class LakeChecker:
     """Holds one workspace's files against the model: `settled` after a run that ended, `torn` after one that did not.
 
     A partition is compared where its file or its model changed since it was last found equal.
@@ -43,24 +43,24 @@ class Judge:
         """
         self._data_is(model)
         told = [row for path in self.paths(RESTATED) for row in self._reader.restatements(path)]
-        _same("restatements", told, model.restatements)
-        _same("log", [row for path in self.paths(LOGGED) for row in self._reader.log(path)], model.log)
+        _require_equal("restatements", told, model.restatements)
+        _require_equal("log", [row for path in self.paths(LOGGED) for row in self._reader.log(path)], model.log)
         self._restatements_are_sorted()
         stays = "workspace.json" if tidy else ("workspace.json", "lock.json")
         left = [path for path in self.paths(OWN) if not path.endswith(stays)]
         staged = [place for place in self._disk.staged if place[0] == self._workspace]
-        _hold(not left and not (tidy and staged), f"left behind: {left} {staged}")
+        _require(not left and not (tidy and staged), f"left behind: {left} {staged}")
 
     def torn(self, states: Sequence[Model]) -> None:
-        """A run died or gave up between these states of the books: each row is of one of them, none is missing."""
+        """A run died or gave up between these states of the ledger: each row is of one of them, none is missing."""
         self._equal.clear()
         for path in self.paths(DATA):
             rows, place = self._reader.data(path), place_of(path)
             versions = list({id(state.rows.get(place)): state.rows.get(place, {}) for state in states}.values())
             found = {row[:3]: row[3:] for row in rows}
-            _hold(len(found) == len(rows) and list(found) == sorted(found), f"{path}: keys twice or not sorted")
+            _require(len(found) == len(rows) and list(found) == sorted(found), f"{path}: keys twice or not sorted")
             known = versions[0].keys() <= found.keys() <= versions[-1].keys()
-            _hold(known, f"{path}: keys that are gone, or of no answer")
+            _require(known, f"{path}: keys that are gone, or of no answer")
             if found in versions:
                 continue
             for key, row in found.items():
@@ -68,8 +68,8 @@ class Judge:
                     raise Violation(f"{path}: {key} is {row}")
         told = Counter(row for path in self.paths(RESTATED) for row in self._reader.restatements(path))
         strange = told - Counter(states[-1].restatements)
-        _hold(not strange, f"restatements of nothing: {strange}")
-        _hold(Counter(states[0].restatements) <= told, "restatements are gone")
+        _require(not strange, f"restatements of nothing: {strange}")
+        _require(Counter(states[0].restatements) <= told, "restatements are gone")
 
     def claims(self, states: Sequence[Model], *, all_of_them: bool) -> None:
         """Coverage claims no bucket that was not answered, none twice, and (`all_of_them`) each that was."""
@@ -84,10 +84,10 @@ class Judge:
             taken.update(span)
         for key, instants in last.answered.items() if all_of_them else ():
             lost = instants.keys() - claimed.get(key, set()) - last.void.get(key, set())
-            _hold(not lost, f"coverage has lost {key} {sorted(lost)[:5]}")
+            _require(not lost, f"coverage has lost {key} {sorted(lost)[:5]}")
 
     def _check_age(self, states: Sequence[Model], key: SeriesKey, span: range, answered_at: int) -> None:
-        """Between two states of the books, each bucket's answer may still be the older state's."""
+        """Between two states of the ledger, each bucket's answer may still be the older state's."""
         for bucket in span:
             if all(answered_at > state.answered.get(key, {}).get(bucket, 0) for state in states):
                 raise Violation(f"coverage makes {key} {bucket} newer than its answer")
@@ -96,7 +96,7 @@ class Judge:
         """Coverage claims nothing of a data file that is gone or was replaced, unless it was answered since."""
         for key, buckets in self.claimed(model.zone).items():
             false = buckets & model.void.get(key, set())
-            _hold(not false, f"coverage claims {key} {sorted(false)[:5]}, whose data is not what it was")
+            _require(not false, f"coverage claims {key} {sorted(false)[:5]}, whose data is not what it was")
 
     def claimed(self, zone: ZoneInfo) -> dict[SeriesKey, set[int]]:
         """The buckets that the coverage table names."""
@@ -116,30 +116,30 @@ class Judge:
         for place, rows in model.rows.items():
             if not rows:
                 continue
-            _hold(place in present, f"{place} is gone")
+            _require(place in present, f"{place} is gone")
             state = (self._disk.version(present[place]), rows)
             last = self._equal.get(place)
             if last is not None and last[0] == state[0] and last[1] is rows:
                 continue
             expected = [(*key, *rows[key]) for key in sorted(rows)]
             found = self._reader.data(present[place])
-            _hold(found == expected, f"{present[place]}: {_difference(found, expected)}")
+            _require(found == expected, f"{present[place]}: {_difference(found, expected)}")
             self._equal[place] = state
         strangers = [path for place, path in present.items() if not model.rows.get(place)]
-        _hold(not strangers, f"data of no answer: {strangers}")
+        _require(not strangers, f"data of no answer: {strangers}")
 
     def _restatements_are_sorted(self) -> None:
         for path in self.paths(RESTATED):
             keys = [(*row[:5], row[10]) for row in self._reader.restatements(path)]
-            _hold(keys == sorted(keys), f"{path} is not sorted")
+            _require(keys == sorted(keys), f"{path} is not sorted")
 
 
-def _hold(promise: bool, text: str) -> None:
+def _require(promise: bool, text: str) -> None:
     if not promise:
         raise Violation(text)
 
 
-def _same(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
+def _require_equal(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
     if len(found) != len(expected) or Counter(found) != Counter(expected):
         raise Violation(f"{what}: {_difference(found, expected)}")
 

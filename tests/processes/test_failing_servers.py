@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.simulator.options import Fault, Faults
-from tests.night import make_apps, make_segments
-from tests.processes.false_servers import NONSENSE, false_server, nowhere
-from tests.processes.program import Site
+from tests.processes.broken_servers import NONSENSE, broken_server, unused_address
+from tests.support.night import make_apps, make_segments
+from tests.support.program import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CONCURRENCY, ATTEMPTS = 16, 3
 BOUND = CONCURRENCY + 10 * ATTEMPTS
-"""Requests: so many at once until it is plain that all fail, then ten windows, one after another."""
+"""Requests: those in flight when the first ones fail, then ten windows, one after another."""
 WINDOWS = 62
 MEMBERS: dict[str, Any] = {"apps": make_apps(2), "segments": make_segments(30), "units": ["day"]}
 PATIENT = {"attempts": ATTEMPTS, "base_seconds": 0.001, "max_seconds": 0.01}
@@ -47,9 +47,9 @@ def test_a_server_that_is_down_is_left_alone(tmp_path: Path, kind: str) -> None:
     """Refused connections, or replies that are not HTTP: a bounded number of requests, and the others finish."""
     with ExitStack() as stack:
         if kind == "refused":
-            url, said = nowhere(), "could not connect to 127.0.0.1"
+            url, said = unused_address(), "could not connect to 127.0.0.1"
         else:
-            url, connections = stack.enter_context(false_server(NONSENSE))
+            url, connections = stack.enter_context(broken_server(NONSENSE))
             said = "not valid HTTP"
         site = make_site(tmp_path, endpoint=url)
         stack.enter_context(site.served())
@@ -60,7 +60,7 @@ def test_a_server_that_is_down_is_left_alone(tmp_path: Path, kind: str) -> None:
 
 def test_a_server_that_says_nothing_is_left_alone(tmp_path: Path) -> None:
     """Each request runs into its timeout: so many of them, and the run ends."""
-    with false_server(None) as (url, connections):
+    with broken_server(None) as (url, connections):
         site = make_site(tmp_path, endpoint=url, timeout_seconds=1, retry={**PATIENT, "attempts": 1})
         with site.served():
             check_broken_off(site, "within 1 s")

@@ -14,7 +14,7 @@ from collector.api.transport import Response
 from collector.simulator.answers import BadRequest, parse_query
 from collector.simulator.endpoint import Delivery, Endpoint, Reply, Request
 from collector.simulator.options import NO_FAULTS, Fault, Faults
-from tests.simulation.mortal import REQUEST
+from tests.simulation.simulated_process import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collector.model import SeriesKey, Span
     from collector.simulator.simulation import Simulation
     from collector.simulator.sites import SimulatedWorkspace
-    from tests.simulation.mortal import Mortal
+    from tests.simulation.simulated_process import SimulatedProcess
 
 Points = list[tuple[int, int]]
-Asked = tuple[str, "SeriesKey", "Span"]
+RequestedWindow = tuple[str, "SeriesKey", "Span"]
 """A window, as the API sees it: the workspace's name, the series, the buckets."""
 
 _HARMLESS = (None, Fault.SLOW, Fault.REPEATED)
@@ -36,7 +36,7 @@ _NEED_POINTS = (Fault.FRACTIONAL, Fault.NEGATIVE, Fault.TEXT, Fault.OFF_BUCKET, 
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answer:
     """What came of the last request for a window: its points, or None where no answer came; `at`: when."""
 
     points: Points | None
@@ -44,7 +44,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class Network:
     """What a night is like: the share of requests that meet each fault, and how many others send a request of ours."""
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
@@ -52,43 +52,45 @@ class Weather:
     latency: float = 0.2
 
 
-CALM = Weather()
+GOOD_NETWORK = Network()
 
 
-class Braze:
+class SimulatedBraze:
     """`Transport` of one process."""
 
-    def __init__(self, simulation: Simulation, process: Mortal, weather: Weather, rng: Random) -> None:
-        self._simulation, self._process, self._weather, self._rng = simulation, process, weather, rng
+    def __init__(self, simulation: Simulation, process: SimulatedProcess, network: Network, rng: Random) -> None:
+        self._simulation, self._process, self._network, self._rng = simulation, process, network, rng
         self._endpoint = Endpoint(simulation)
-        self.ledger: dict[Asked, Told] = {}
+        self.answers: dict[RequestedWindow, Answer] = {}
         self.requests = 0
 
     async def get(self, request: ApiRequest) -> Response:
-        """Answer as Braze would, if the network lets it."""
+        """Answer as Braze would, unless the network fails."""
         self._process.effect(REQUEST)
         self.requests += 1
         authorization = request.headers.get("Authorization", "")
         site = self._simulation.sites[authorization.removeprefix("Bearer ")]
         question = Request("GET", request.url.path, request.url.query, authorization)
         asked = self._asked(question, site)
-        self.ledger[asked] = Told(None, _now())
-        await asyncio.sleep(self._weather.latency * self._rng.random())
+        self.answers[asked] = Answer(None, _now())
+        await asyncio.sleep(self._network.latency * self._rng.random())
         reply, points = self._answer(question, site, asked)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
-        self._process.breathe()
+        self._process.check_alive()
         if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
-        self.ledger[asked] = Told(points, _now())
+        self.answers[asked] = Answer(points, _now())
         return Response(reply.status, reply.headers, reply.body)
 
-    def _answer(self, question: Request, site: SimulatedWorkspace, asked: Asked) -> tuple[Reply, Points | None]:
+    def _answer(
+        self, question: Request, site: SimulatedWorkspace, asked: RequestedWindow
+    ) -> tuple[Reply, Points | None]:
         """The reply, and what it tells, or None where it is no answer."""
-        self._process.breathe()
+        self._process.check_alive()
         fault = self._fault()
         self._simulation.faults = Faults({fault: 1.0}) if fault else NO_FAULTS
-        if self._weather.others:
-            site.pool.spend(self._rng.randrange(2 * self._weather.others))
+        if self._network.others:
+            site.pool.spend(self._rng.randrange(2 * self._network.others))
         reply = self._endpoint.answer(question)
         if reply.status != 200:
             return reply, None
@@ -96,7 +98,7 @@ class Braze:
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 
-    def _asked(self, request: Request, site: SimulatedWorkspace) -> Asked:
+    def _asked(self, request: Request, site: SimulatedWorkspace) -> RequestedWindow:
         simulation = self._simulation
         question = parse_query(request.parameters, site, simulation.now, simulation.options.boundary)
         if isinstance(question, BadRequest):
@@ -105,7 +107,7 @@ class Braze:
 
     def _fault(self) -> Fault | None:
         left = self._rng.random()
-        for fault, rate in self._weather.rates.items():
+        for fault, rate in self._network.rates.items():
             left -= rate
             if left < 0:
                 return fault

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collector.summary import Summary
 
 
-class LaterClock(SystemClock):
+class ClockAhead(SystemClock):
     """The clock of a run that comes long after every lease that was taken before."""
 
     def now(self) -> datetime:
@@ -43,7 +43,7 @@ class LaterClock(SystemClock):
         return super().now() + timedelta(hours=1)
 
 
-class DrowsyStore:
+class SuspendingStore:
     """The store within, and a step before which its run falls asleep: `meanwhile` is what then happens. Steps count."""
 
     def __init__(self, store: Store, at: int, meanwhile: Callable[[], None]) -> None:
@@ -93,7 +93,7 @@ def collect(config: Config, as_of: datetime, run_id: str, clock: Clock, store: C
     return asyncio.run(_collect(config, as_of, run_id, clock, store))
 
 
-def plain(config: Config) -> Callable[[str], Store]:
+def stores_of(config: Config) -> Callable[[str], Store]:
     """The stores of the config's lake."""
     return lambda workspace: open_store(config.lake, workspace)
 
