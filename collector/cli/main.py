@@ -168,7 +168,7 @@ def schema() -> None:
 
 def _workspaces(ctx: click.Context) -> tuple[Workspace, ...]:
     """For the stand-in: with their keys where all are set, else with none."""
-    from collector.config.mistake import ConfigError
+    from collector.config.mistakes import ConfigError
 
     try:
         return _load(ctx, secrets=True).workspaces

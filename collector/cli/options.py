@@ -56,7 +56,7 @@ class CollectorGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        from collector.config.mistake import ConfigError
+        from collector.config.mistakes import ConfigError
         from collector.lake.store import LakeError, LakeRefused
 
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collector.config.durations import parse_duration
+from collector.config.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
