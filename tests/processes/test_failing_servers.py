@@ -8,7 +8,7 @@ import pytest
 from collector.simulator.options import Fault, Faults
 from tests.processes.broken_servers import NONSENSE, broken_server, unused_address
 from tests.support.night import make_apps, make_segments
-from tests.support.program import Site
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def make_site(folder: Path, **of_bad: Any) -> Site:
 def check_broken_off(site: Site, said: str) -> None:
     """The bad workspace stops and says so, the good one lands; exit 3; the lake holds the good one's rows alone."""
     with site.run() as program:
-        assert program.ended() == 3, program.stderr
+        assert program.wait() == 3, program.stderr
     report = program.report
     assert report["attempts"] <= WINDOWS + BOUND
     assert {failure["workspace"] for failure in report["failures"]} == {"bad"}
@@ -75,12 +75,12 @@ def test_a_workspace_that_only_fails_is_asked_again_by_the_next_run(tmp_path: Pa
     site.simulation.faults = Faults({fault: 1.0})
     with site.served():
         with site.run() as program:
-            assert program.ended() == 3
+            assert program.wait() == 3
         assert site.simulation.tally.requests == program.report["attempts"] <= BOUND
         assert "stopped after" in program.stderr
         assert (program.report["windows_ok"], program.report["rows_added"]) == (0, 0)
         print(f"\n{fault}: {program.report['attempts']} requests of a bound of {BOUND}")  # noqa: T201
         site.simulation.faults = Faults()
         with site.run() as program:
-            assert (program.ended(), program.report["windows_ok"]) == (0, WINDOWS)
+            assert (program.wait(), program.report["windows_ok"]) == (0, WINDOWS)
         assert site.night.rows() == site.truth()

@@ -17,7 +17,8 @@ from collector.lake import paths
 from collector.lake.local import LocalStore
 from collector.simulator.options import Options
 from tests.support.night import make_apps, make_segments
-from tests.support.program import Site, until
+from tests.support.program import until
+from tests.support.site import Site
 from tests.support.suspending_store import collect
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def asleep(site: Site, program: Program) -> None:
     program.until(lambda: holder(site) == program.pid)
     before = site.answered()
     program.until(lambda: site.answered() >= before + 3)
-    program.sleep()
+    program.suspend()
     assert holder(site) == program.pid, "it was faster than the test"
 
 
@@ -74,13 +75,13 @@ def test_a_held_workspace_is_left_to_its_holder(tmp_path: Path) -> None:
             asleep(site, first)
             started = json.loads(lock_of(site).read_bytes())["started"]
             with site.run() as second:
-                assert (second.ended(), second.report["exit_code"]) == (4, 4)
+                assert (second.wait(), second.report["exit_code"]) == (4, 4)
             for said in (f"pid {first.pid}", socket.gethostname(), started[:19]):
                 assert said in second.stderr
             assert "Traceback" not in second.stderr
             assert site.night.rows() == site.truth("other")
-            first.wake()
-            assert first.ended() == 0
+            first.resume()
+            assert first.wait() == 0
         assert site.night.rows() == site.truth()
 
 
@@ -92,9 +93,9 @@ def test_a_dead_holder_does_not_block_the_night(tmp_path: Path, reaped: bool) ->
         asleep(site, dead)
         dead.send(SIGKILL)
         if reaped:
-            dead.ended()
+            dead.wait()
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert f"died (pid {dead.pid})" in program.stderr
         assert site.night.rows() == site.truth()
 
@@ -113,12 +114,12 @@ def test_the_lease_of_another_host_blocks_until_it_has_run_out(tmp_path: Path) -
     with site.served():
         hold(datetime.now(UTC) + timedelta(seconds=30))
         with site.run() as blocked:
-            assert blocked.ended() == 4
+            assert blocked.wait() == 4
         assert f"pid {os.getpid()} on elsewhere, started 2026-11-23T03:00:00Z" in blocked.stderr
         assert site.answered() == 0
         hold(datetime.now(UTC) - timedelta(seconds=1))
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert site.night.rows() == site.truth()
 
 
@@ -128,7 +129,7 @@ def test_a_damaged_lock_holds_nobody_up(tmp_path: Path) -> None:
     lock_of(site).parent.mkdir(parents=True)
     lock_of(site).write_text('{"run_id": "x", "proc')
     with site.served(), site.run() as program:
-        assert program.ended() == 0
+        assert program.wait() == 0
 
 
 def test_of_runs_that_start_together_one_holds_it(tmp_path: Path) -> None:
@@ -137,13 +138,13 @@ def test_of_runs_that_start_together_one_holds_it(tmp_path: Path) -> None:
     with site.served():
         with ExitStack() as stack:
             programs = [stack.enter_context(site.run()) for _ in range(5)]
-            codes = sorted(program.ended() for program in programs)
+            codes = sorted(program.wait() for program in programs)
         assert set(codes) <= {0, 4}, [program.stderr for program in programs]
         assert codes[0] == 0
         assert sum(program.report["windows_ok"] for program in programs) == site.answered()
         assert site.night.rows() == site.truth()
         with site.run() as program:
-            assert (program.ended(), program.report["requests"]) == (0, 0)
+            assert (program.wait(), program.report["requests"]) == (0, 0)
 
 
 def test_a_holder_that_slept_past_its_lease_publishes_nothing(tmp_path: Path) -> None:
@@ -151,23 +152,23 @@ def test_a_holder_that_slept_past_its_lease_publishes_nothing(tmp_path: Path) ->
     site = make_site(tmp_path)
     with site.served():
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         site.simulation.now += timedelta(days=1)
         with site.run() as sleeper:
             asleep(site, sleeper)
             let_the_lease_run_out(lock_of(site))
             site.simulation.now += timedelta(days=1)
             with site.run() as program:
-                assert program.ended() == 0
+                assert program.wait() == 0
             assert program.report["rows_restated"] > 0
             landed = site.night.bytes()
             assert site.night.rows() == site.truth()
-            sleeper.wake()
-            assert sleeper.ended() == 4
+            sleeper.resume()
+            assert sleeper.wait() == 4
         assert "another run has taken it" in sleeper.stderr
         assert site.night.bytes() == landed
         with site.run() as program:
-            assert (program.ended(), program.report["requests"]) == (0, 0)
+            assert (program.wait(), program.report["requests"]) == (0, 0)
 
 
 def test_a_holder_that_finds_its_lock_taken_stops(tmp_path: Path) -> None:
@@ -178,10 +179,10 @@ def test_a_holder_that_finds_its_lock_taken_stops(tmp_path: Path) -> None:
         let_the_lease_run_out(lock_of(site))
         with site.run() as other:
             asleep(site, other)
-            sleeper.wake()
-            assert sleeper.ended() == 4
-            other.wake()
-            assert other.ended() == 0
+            sleeper.resume()
+            assert sleeper.wait() == 4
+            other.resume()
+            assert other.wait() == 0
         assert f"pid {other.pid}" in sleeper.stderr
         assert site.night.rows() == site.truth()
         until(lambda: not lock_of(site).exists())
@@ -219,5 +220,5 @@ def test_a_process_stopped_while_it_publishes_is_named(tmp_path: Path) -> None:
         assert f"{mutex} has been held for 0.5 s by pid {stopped.pid}" in str(problem)
         assert site.night.rows() == site.truth("other")
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert site.night.rows() == site.truth()

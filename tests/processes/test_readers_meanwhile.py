@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tests.support.night import make_apps, make_segments
-from tests.support.program import Site, until
+from tests.support.program import until
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,14 +110,14 @@ def test_readers_see_old_rows_or_new_ones(tmp_path: Path) -> None:
     site = Site(tmp_path, {"name": "acme", **members}, start="2026-10-25")
     with site.served():
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         told = [contents(site)]
         with reading(site.night.lake, by_duckdb) as one, reading(site.night.lake, by_pyarrow) as other:
             for _ in range(NIGHTS):
                 site.simulation.now += timedelta(days=1)
                 told.append(contents(site))
                 with site.run() as program:
-                    assert program.ended() == 0
+                    assert program.wait() == 0
                 assert program.report["rows_restated"] > 0
                 for readings in (one, other):
                     readings.wait_for_more()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from collector.simulator.options import Options, PoolOptions
 from tests.processes.watched_quota import others_spend, watch
 from tests.support.night import make_apps, make_segments
-from tests.support.program import Site
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_pool_is_used_up_to_its_reserve_and_no_further(tmp_path: Path) -> None
     site = make_site(tmp_path, 109)
     pool = watch(site)
     with site.served(), others_spend(site, every=0.05), site.run() as program:
-        assert program.ended() == 0
+        assert program.wait() == 0
     assert site.night.rows() == site.truth()
     whole = pool.whole()
     shares = [period.taken / (period.taken + period.left - RESERVED) for period in whole]
@@ -51,7 +51,7 @@ def test_others_who_empty_the_pool_at_once_cost_a_handful_of_429s(tmp_path: Path
         for taken in (60, 320):
             program.until(lambda: site.answered() >= taken)  # noqa: B023  # called at once
             site.simulation.spend("acme", LIMIT)
-        assert program.ended() == 0
+        assert program.wait() == 0
     assert site.night.rows() == site.truth()
     refused = sum(period.refused for period in pool.periods.values())
     print(f"\n{refused} answers of 429 for {site.simulation.tally.requests} requests")  # noqa: T201
@@ -64,7 +64,7 @@ def test_a_deadline_ends_a_run_that_waits_for_its_pool(tmp_path: Path) -> None:
     site = make_site(tmp_path, 59, PoolOptions(limit=LIMIT))
     with site.served():
         with site.run("--deadline", "5s") as program:
-            assert program.ended() == 3
+            assert program.wait() == 3
         report = program.report
         assert 0 < report["windows_ok"] == site.answered() <= LIMIT - RESERVED
         assert (report["windows_failed"], report["exit_code"]) == (0, 3)
@@ -74,7 +74,7 @@ def test_a_deadline_ends_a_run_that_waits_for_its_pool(tmp_path: Path) -> None:
         assert "the deadline was reached" in program.stderr
         site.simulation.site("acme").pool.refill()
         with site.run("--deadline", "5s") as program:
-            program.ended()
+            program.wait()
         assert site.night.rows() == site.truth()
 
 
@@ -84,11 +84,11 @@ def test_a_deadline_ends_a_run_that_is_slow(tmp_path: Path) -> None:
     site = Site(tmp_path, {"name": "acme", **members}, options=Options(latency_ms=(50, 50)), start="2025-09-01")
     with site.served():
         with site.run("--deadline", "4s") as program:
-            assert program.ended() == 3
+            assert program.wait() == 3
         done = program.report["windows_ok"]
         assert 0 < done == site.answered()
         assert program.report["windows_failed"] == 0
         with site.run() as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert site.answered() == done + program.report["requests"]
         assert site.night.rows() == site.truth()

@@ -11,10 +11,12 @@ import pytest
 from collector.simulator.options import Fault, Faults, Options, PoolOptions
 from tests.processes.broken_servers import broken_server
 from tests.support.night import make_apps, make_segments
-from tests.support.program import Program, Site
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.program import Program
 
 SIGNALS = ((SIGTERM, 143), (SIGINT, 130))
 WINDOWS = 88
@@ -31,7 +33,7 @@ def check_converges(site: Site, asked: int) -> None:
     """The next run asks for so many windows, finds no lock in its way, and makes the lake equal the truth."""
     site.simulation.faults = Faults()
     with site.run() as program:
-        assert (program.ended(), program.report["requests"]) == (0, asked)
+        assert (program.wait(), program.report["requests"]) == (0, asked)
     assert "died" not in program.stderr
     assert site.night.rows() == site.truth()
 
@@ -44,7 +46,7 @@ def test_a_signal_ends_a_run_with_all_that_came_landed(tmp_path: Path, number: S
         with site.run() as program:
             program.until(lambda: site.answered() >= 20)
             program.send(number)
-            assert program.ended() == code
+            assert program.wait() == code
         report = program.report
         assert (report["exit_code"], report["windows_failed"]) == (code, 0)
         assert report["windows_ok"] == site.answered()
@@ -66,7 +68,7 @@ def test_what_is_in_flight_gets_its_grace(tmp_path: Path) -> None:
             with site.run() as program:
                 program.until(lambda: site.simulation.tally.in_flight >= 8 and connections)
                 program.send(SIGTERM)
-                assert program.ended() == 143
+                assert program.wait() == 143
             report = program.report
             assert report["windows_ok"] == site.simulation.tally.requests >= 8
             assert report["windows_failed"] == len(connections)
@@ -84,14 +86,14 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: Signals, code: 
     site = make_site(tmp_path, concurrency=8)
     with site.served():
         with site.run("--app", "app1") as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         site.simulation.faults = Faults({Fault.SLOW: 1.0}, slow_seconds=600)
         with site.run() as program:
             program.until(lambda: site.simulation.tally.in_flight)
             program.send(number)
             program.until_it_says(number.name)
             program.send(number)
-            assert program.ended() == code
+            assert program.wait() == code
         assert f"{number.name} again" in program.stderr
         assert "Traceback" not in program.stderr
         assert program.stdout == ""
@@ -106,7 +108,7 @@ def test_a_signal_while_it_starts(tmp_path: Path, number: Signals, code: int) ->
     with site.run() as program:
         program.until(lambda: "libarrow" in Path(f"/proc/{program.pid}/maps").read_text())
         program.send(number)
-        assert program.ended() == code
+        assert program.wait() == code
     assert (program.stdout, program.stderr) == ("", "")
     assert not site.night.lake.exists()
 
@@ -118,11 +120,11 @@ def test_a_signal_while_the_pool_is_empty(tmp_path: Path) -> None:
         with site.run() as program:
             program.until_it_says("paused until")
             program.send(SIGTERM)
-            assert program.ended() == 143
+            assert program.wait() == 143
         assert program.report["windows_ok"] == site.answered() == 24
         site.simulation.site("acme").pool.refill()
         with site.run("--max-requests", "1") as program:
-            assert (program.ended(), program.report["requests"]) == (3, 1)
+            assert (program.wait(), program.report["requests"]) == (3, 1)
 
 
 @pytest.mark.parametrize("signals", [1, 3])
@@ -135,7 +137,7 @@ def test_signals_while_it_lands(tmp_path: Path, signals: int) -> None:
                 program.send(SIGTERM)
                 program.until_it_says(told)
             assert program.alive
-        assert program.ended() == 143
+        assert program.wait() == 143
         assert site.night.rows() == site.truth()
         assert "Traceback" not in program.stderr
         check_converges(site, 0)
@@ -148,14 +150,14 @@ def landing_held_up(site: Site) -> Iterator[Program]:
     with site.run() as program:
         program.until(lambda: list(own.glob("journal/*/*.parquet")))
         with (own / "mutex").open("ab") as mutex:
-            program.sleep()
+            program.suspend()
             while not locked(mutex):  # it fell asleep while it published, with the lock held
-                program.wake()
-                program.sleep()
+                program.resume()
+                program.suspend()
             assert not list(site.night.lake.glob("sessions_*")), "it was faster than the test"
-            program.wake()
+            program.resume()
             yield program
-        program.ended()
+        program.wait()
 
 
 def locked(file: BinaryIO) -> bool:

@@ -11,7 +11,8 @@ import pytest
 
 import collector
 from collector.simulator.options import Fault, Faults
-from tests.support.program import Program, Site
+from tests.support.program import Program
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def bare(site: Site, *arguments: str, **environ: str) -> Program:
 def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
     """No command, an unknown one, an unknown option, a value that is none: told on stderr, with nothing on stdout."""
     with bare(site, *arguments) as program:
-        assert (program.ended(), program.stdout) == (code, "")
+        assert (program.wait(), program.stdout) == (code, "")
     assert said in program.stderr
     assert "Traceback" not in program.stderr
 
@@ -54,7 +55,7 @@ def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str],
 def test_the_module_is_the_program(site: Site) -> None:
     """`python -m collector --version` and `--help` answer on stdout with exit 0."""
     with bare(site, "--version") as version, bare(site, "--help") as help_page:
-        assert (version.ended(), help_page.ended()) == (0, 0)
+        assert (version.wait(), help_page.wait()) == (0, 0)
     assert collector.__version__ in version.stdout
     assert "run" in help_page.stdout
     assert version.stderr == help_page.stderr == ""
@@ -66,7 +67,7 @@ def test_json_stands_alone_on_stdout(site: Site) -> None:
     as_of = ["--as-of", site.simulation.now.isoformat()]
     for arguments in (["plan", "--json", *as_of], ["schema"], ["run", "--json", "-vv", *as_of]):
         with site.call(*arguments) as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert isinstance(json.loads(program.stdout), dict)
         assert program.stdout.startswith("{")
     assert "attempt 1" in program.stderr
@@ -77,7 +78,7 @@ def test_each_log_line_is_an_object(site: Site) -> None:
     site.simulation.now += timedelta(days=1)
     site.simulation.faults = Faults({Fault.SERVER_ERROR: 1.0}, first_attempts=1)
     with site.run("--log-format", "json", "-vv") as program:
-        assert program.ended() == 0
+        assert program.wait() == 0
     site.simulation.faults = Faults()
     logged = [json.loads(line) for line in program.stderr.splitlines() if line.startswith("{")]
     assert sum("attempt 1" in line["message"] for line in logged) == 1
@@ -91,7 +92,7 @@ def test_how_much_is_said(site: Site) -> None:
     for option in ("-q", "--log-format=text", "-v", "-vv"):
         site.simulation.now += timedelta(days=1)
         with site.run(option) as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         said[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
     assert (said["-q"], said["--log-format=text"]) == ([], [])
     assert 0 < len(said["-v"]) < len(said["-vv"])
@@ -101,10 +102,10 @@ def test_the_config_is_found_by_the_environment(site: Site) -> None:
     """$COLLECTOR_CONFIG names the file, and --config wins over it."""
     environ = {"COLLECTOR_CONFIG": str(site.night.config)}
     with bare(site, "validate", **environ) as named:
-        assert named.ended() == 0
+        assert named.wait() == 0
     assert "acme: 1 apps" in named.stdout
     with bare(site, "--config", "other.yaml", "validate", **environ) as both:
-        assert both.ended() == 2
+        assert both.wait() == 2
     assert "other.yaml" in both.stderr
 
 
@@ -114,7 +115,7 @@ def test_mistakes_in_the_config_are_lines(site: Site, tmp_path: Path) -> None:
     wrong.write_text(site.night.config.read_text().replace("apps:", "aps:").replace("endpoint:", "endpont:"))
     for command in ("run", "plan", "validate"):
         with bare(site, "--config", str(wrong), command) as program:
-            assert (program.ended(), program.stdout) == (2, "")
+            assert (program.wait(), program.stdout) == (2, "")
         assert len([line for line in program.stderr.splitlines() if line.startswith(f"{wrong}:")]) >= 2
         assert "Traceback" not in program.stderr
 
@@ -123,7 +124,7 @@ def test_plan_needs_no_key_and_run_does(site: Site) -> None:
     """With keys unset `plan` and `validate --no-secrets` answer; `run` and `validate` name the variable and exit 2."""
     for arguments, code in ((["plan"], 0), (["validate", "--no-secrets"], 0), (["run"], 2), (["validate"], 2)):
         with site.call(*arguments, KEY_ACME="") as program:
-            assert program.ended() == code, (arguments, program.stderr)
+            assert program.wait() == code, (arguments, program.stderr)
         assert ("KEY_ACME" in program.stderr) == (code == 2)
 
 
@@ -132,7 +133,7 @@ def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
     site = Site(tmp_path, {"name": "acme"})
     site.night.lake.write_text("not a lake")
     with site.served(), site.run() as program:
-        assert program.ended() == 5
+        assert program.wait() == 5
     assert str(site.night.lake) in program.stderr
     assert "Traceback" not in program.stderr
     assert site.night.lake.read_text() == "not a lake"

@@ -12,7 +12,7 @@ import pytest
 from collector.clock import SystemClock
 from collector.lake.stores import open_store
 from tests.support.builders import NOW
-from tests.support.program import Site
+from tests.support.site import Site
 from tests.support.suspending_store import ClockAhead, SuspendingStore, collect, stores_of
 
 if TYPE_CHECKING:

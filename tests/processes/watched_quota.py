@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.simulator.options import PoolOptions
-    from tests.support.program import Site
+    from tests.support.site import Site
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.model import Scope
-from tests.test_night import EVENING, World
+from tests.support.builders import NOW
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +35,11 @@ WORKSPACES = (
 
 def two_nights(folder: Path) -> Night:
     """Land the lake."""
-    env = World(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
+    env = Site(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
     with env.served():
-        assert env.night.run(EVENING).exit_code == 0
-        env.simulation.now = EVENING + timedelta(days=1)
-        assert env.night.run(EVENING + timedelta(days=1)).exit_code == 0
+        assert env.night.run(NOW).exit_code == 0
+        env.simulation.now = NOW + timedelta(days=1)
+        assert env.night.run(NOW + timedelta(days=1)).exit_code == 0
     return env.night
 
 

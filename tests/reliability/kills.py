@@ -38,15 +38,15 @@ def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
 
 def _death(chance: Random) -> CrashPlan:
     """At any step, at one that others see, in the middle of a write, or at any instant from outside."""
-    bounds = SMALL_LIMITS if chance.random() < 0.5 else {}
+    limits = SMALL_LIMITS if chance.random() < 0.5 else {}
     match chance.randrange(4):
         case 0:
-            return CrashPlan(at=chance.randint(1, 100), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 100), limits=limits)
         case 1:
-            return CrashPlan(at=chance.randint(1, 20), effects=("rename", "remove"), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 20), effects=("rename", "remove"), limits=limits)
         case 2:
-            return CrashPlan(at=chance.randint(1, 15), effects=("write",), bounds=bounds)
-    return CrashPlan(after=chance.uniform(0, 0.7), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 15), effects=("write",), limits=limits)
+    return CrashPlan(after=chance.uniform(0, 0.7), limits=limits)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def test_a_disk_that_fails_at_any_write_leaves_a_lake_that_goes_on(tmp_path: Pat
             crash_test.wait(hours=7)
             crash_test.change(chance)
             before = table_bytes(crash_test)
-            end = crash_test.run_crashing(CrashPlan(at=step, blow=errno.EIO, effects=("write", "fsync", "rename")))
+            end = crash_test.run_crashing(CrashPlan(at=step, errno=errno.EIO, effects=("write", "fsync", "rename")))
             if len(end.steps) < step:
                 break
             check_told(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
@@ -58,7 +58,7 @@ def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
         assert crash_test.run_crashing(CrashPlan(at=3, effects=("rename",))).killed
         shutil.copytree(crash_test.night.lake, left)
         for step in range(2, 100, 7):
-            end = crash_test.run_crashing(CrashPlan(at=step, blow=errno.EIO, effects=("read",)))
+            end = crash_test.run_crashing(CrashPlan(at=step, errno=errno.EIO, effects=("read",)))
             if len(end.steps) < step:
                 break
             if end.exit_code:

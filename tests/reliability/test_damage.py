@@ -150,7 +150,7 @@ def test_a_damaged_journal_is_asked_for_again(
     crash_test: CrashTest, damage: Callable[[Path], None], repaired: bool
 ) -> None:
     """Whether a run meets it or a repair: that entry is moved aside and asked for again, and the others are landed."""
-    assert crash_test.run_crashing(CrashPlan(at=4, effects=("rename",), bounds={"flush_points": 1})).killed
+    assert crash_test.run_crashing(CrashPlan(at=4, effects=("rename",), limits={"flush_points": 1})).killed
     first, _ = sorted((crash_test.night.lake / "_collector/acme/journal").rglob("*.parquet"))
     damage(first)
     if repaired:

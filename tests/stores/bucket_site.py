@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.lake.store import get
 from tests.support.night import Night
-from tests.support.program import Site
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path

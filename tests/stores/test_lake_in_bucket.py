@@ -66,9 +66,9 @@ def test_of_two_runs_one_gets_the_workspace(tmp_path: Path, bucket: Place) -> No
         tmp_path, bucket, {"name": "acme"}, options=Options(latency_ms=(3000, 3000)), units=["day"], start="2026-11-01"
     )
     with site.served(), site.run() as one, site.run() as other:
-        codes = sorted([one.ended(), other.ended()])
+        codes = sorted([one.wait(), other.wait()])
     assert codes == [0, 4], one.stderr + other.stderr
-    loser = one if one.ended() == 4 else other
+    loser = one if one.wait() == 4 else other
     assert "another run" in loser.stderr
     assert site.night.rows() == site.truth()
 

@@ -34,41 +34,43 @@ if TYPE_CHECKING:
     from tests.support.night import Outcome
 
 MONTHS_END = datetime(2026, 10, 31, 6, tzinfo=UTC)
-"""A Saturday night in New York: the next one is of another month, and its day has 25 hours."""
+"""A Saturday night in New York: the next one is in another month, and its day has 25 hours."""
 
 START = "2026-10-03"
-"""Before the lookback, so that each month holds what a night does not ask for again."""
+"""Before the lookback, so that each month has buckets that a night does not request again."""
 OLD = datetime(1970, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
 CRASHING_PROCESS = Path(__file__).with_name("crashing_process.py")
 
 Bucket = tuple[SeriesKey, int]
 
-
 WRITE_EFFECTS = ("create", "write", "fsync", "rename", "remove", "mkdir")
-"""The effects that change a lake; `read` is the other."""
+"""The effects that change a lake on disk."""
 
 SMALL_LIMITS: Mapping[str, float] = {"flush_points": 400, "land_bytes": 5_000}
+"""Recorder limits with which a small run flushes and lands many times."""
 
 
 @dataclass(frozen=True)
 class CrashPlan:
-    """What is to happen to a doomed process.
+    """Where and how a process crashes.
 
-    `at`: the step, counted among the `effects`, that it dies at or that fails (0: none). `blow`: the errno it fails
-    with; 0: SIGKILL. `after`: killed from outside, so many seconds after it was ready. `bounds`: of the recorder.
+    `at`: the number of the step, counted among the `effects`, at which it crashes; 0: none. `errno`: the error with
+    which that step fails; 0: SIGKILL instead. `done_first`: an object's put or delete is done before the kill.
+    `after`: seconds after its start at which it is killed from outside. `limits`: of the recorder.
     """
 
     at: int = 0
-    blow: int = 0
+    errno: int = 0
+    done_first: bool = False
     effects: tuple[str, ...] = WRITE_EFFECTS
     after: float | None = None
-    bounds: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CrashResult:
-    """How it ended: exit code (-9: killed), what it said, and the steps it came to."""
+    """How a process ended: exit code (-9: killed), stderr, and the steps it reached."""
 
     exit_code: int
     stderr: str
@@ -76,12 +78,12 @@ class CrashResult:
 
     @property
     def killed(self) -> bool:
-        """Whether it died before its end."""
+        """Whether it was killed."""
         return self.exit_code == -signal.SIGKILL
 
 
 class CrashServer:
-    """A process that has loaded the collector, and has a child for each run. Use as a context manager."""
+    """A process that has loaded the collector, and forks a child for each run. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -98,27 +100,27 @@ class CrashServer:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, crash_test: CrashTest, plan: CrashPlan) -> CrashResult:
-        """A run as of the test's present instant, to its end or its death."""
-        night, (trace, said) = crash_test.night, (crash_test.night.folder / name for name in ("trace", "said"))
+    def run(self, night: Night, as_of: datetime, plan: CrashPlan) -> CrashResult:
+        """Run the nightly job until it ends or is killed."""
+        trace, stderr = (night.folder / name for name in ("trace", "stderr"))
         trace.unlink(missing_ok=True)
-        arguments = ["--config", str(night.config), "run", "--json", "--as-of", crash_test.now.isoformat()]
-        place = {"lake": str(night.lake), "trace": str(trace), "said": str(said)}
-        order = {**asdict(plan), **place, "environ": night.environ, "arguments": arguments}
+        arguments = ["--config", str(night.config), "run", "--json", "--as-of", as_of.isoformat()]
+        files = {"lake": str(night.lake), "trace": str(trace), "stderr": str(stderr)}
+        order = {**asdict(plan), **files, "environ": {**os.environ, **night.environ}, "arguments": arguments}
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin
         assert stdout
         stdin.write(json.dumps(order).encode() + b"\n")
         child = int(stdout.readline())
         if not select.select([stdout], [], [], plan.after if plan.after is not None else 60)[0]:
-            with suppress(ProcessLookupError):  # it has come to its end just now
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(child, signal.SIGKILL)
         exit_code = int(stdout.readline())
-        return CrashResult(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
+        return CrashResult(exit_code, stderr.read_text(), trace.read_text().splitlines() if trace.exists() else [])
 
 
 class CrashTest:
-    """A workspace of one app and one segment, by day and by hour, across a month's end and a turn of the clocks."""
+    """A workspace of one app and one segment, by day and by hour, across a month's end and a change of the clocks."""
 
     def __init__(
         self, folder: Path, seed: int = 0, latency_ms: tuple[float, float] = (0.0, 0.0), **defaults: Any
@@ -131,13 +133,13 @@ class CrashTest:
         self.simulation = Simulation([self.workspace], Options(seed=seed, latency_ms=latency_ms), now=self.now)
         self.ledger = Ledger(self)
         self.killed = 0
-        """How many runs died so far."""
+        """How many runs have been killed so far."""
         self._as_of: dict[str, datetime] = {}
         self._server: CrashServer | None = None
 
     @contextmanager
     def served(self) -> Iterator[CrashTest]:
-        """Serve the stand-in until the block is left."""
+        """Serve the stand-in until the end of the block."""
         with running(self.simulation) as url, ExitStack() as self._while_served:
             self.night.document["workspaces"][0]["endpoint"] = url
             self.night.write()
@@ -146,13 +148,13 @@ class CrashTest:
             self._server = None
 
     def wait(self, **time: float) -> None:
-        """Let the API's clock go on: sessions come late."""
+        """Advance the API's clock: late sessions arrive."""
         self.now += timedelta(**time)
         self.simulation.now = self.now
         self.ledger.record(self.now)
 
     def change(self, chance: Random, buckets: int = 12) -> None:
-        """Let the API tell other counts of some days and hours of the last week, a moment later."""
+        """Change the API's counts of some days and hours of the last week, and advance its clock by a second."""
         for declared in configured_series(self.workspace):
             key = declared.series.key
             seconds = 3600 if key.unit is Unit.HOUR else 86400
@@ -162,21 +164,24 @@ class CrashTest:
         self.wait(seconds=1)
 
     def run(self) -> Outcome:
-        """A run that nothing happens to."""
+        """A run in this process, without a crash."""
         with self._no_needless_request():
             return self.night.run(self.now)
 
     def run_crashing(self, plan: CrashPlan) -> CrashResult:
-        """A run in a process of its own that dies, or whose disk fails."""
+        """A run in a process of its own that is killed, or whose disk fails."""
         if self._server is None:
             self._server = self._while_served.enter_context(CrashServer())
         with self._no_needless_request():
-            end = self._server.run(self, plan)
+            end = self._server.run(self.night, self.now, plan)
         self.killed += end.killed
         return end
 
     def check_lake(self, converged: bool = False) -> None:
-        """What must hold between runs: all reads, all is true, each restatement told once; the API's state reached."""
+        """Check that every table is readable, every count is the API's, and each restatement is there once.
+
+        `converged`: also that the lake equals the API's present state.
+        """
         rows = self.ledger.check_readable()
         self.ledger.check_restatements(rows)
         if converged:
@@ -184,7 +189,7 @@ class CrashTest:
 
     @contextmanager
     def _no_needless_request(self) -> Iterator[None]:
-        """Each request holds a bucket that neither journal nor lake had an answer for, or whose answer is stale."""
+        """Each request has a bucket without an answer in journal and lake, or with a stale one; none is sent twice."""
         answered = self._answered()
         self.simulation.tally.clear()
         yield
@@ -196,7 +201,7 @@ class CrashTest:
             self._as_of.setdefault(run_id, self.now)
 
     def _is_due(self, bucket: Bucket, answered: Mapping[Bucket, datetime]) -> bool:
-        """Whether nobody has its answer, or the one that is there is old and may have changed."""
+        """Whether there is no answer for the bucket, or a stale one within the lookback."""
         if bucket not in answered:
             return True
         unit, workspace = bucket[0].unit, self.workspace
@@ -204,7 +209,7 @@ class CrashTest:
         return bucket[1] >= lookback and answered[bucket] <= self.now - workspace.refresh_after
 
     def _answered(self) -> dict[Bucket, datetime]:
-        """When each bucket was last answered, as journal and log tell it, whichever has it."""
+        """The `as_of` of each bucket's last answer, from the journal and the log."""
         found: dict[Bucket, datetime] = {}
         for run_id, rows in self._outcomes():
             for row in rows:
@@ -217,7 +222,7 @@ class CrashTest:
         return {run_id for run_id, _ in self._outcomes()}
 
     def _outcomes(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """The files of journal and log: the run's id, and a row a window."""
+        """For each file of journal and log, the run's id and one row for each window."""
         for folder in ("_collector/acme/journal", "collection_log"):
             for file in (self.night.lake / folder).rglob("*.parquet"):
                 landing = file.parent.name if folder.endswith("journal") else file.stem
