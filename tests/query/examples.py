@@ -52,7 +52,7 @@ def session(night: Night) -> Session:
 
 def excerpt(opened: Session, sql: str) -> str:
     """The first rows of an answer, as `collector sql` prints them."""
-    (answer,) = opened.answers(sql)
+    (answer,) = opened.execute(sql)
     text = io.BytesIO()
     write_result(answer, Format.TABLE, text)
     *lines, count = text.getvalue().decode().splitlines()

@@ -61,7 +61,7 @@ def test_duckdb_carries_it_out(night: Night) -> None:
         assert all(comment for _, comment in views)
         for name, _ in views:
             query = f"SELECT * FROM {name} ORDER BY ALL"
-            assert connection.sql(query).to_arrow_table().equals(next(opened.answers(query))), name
+            assert connection.sql(query).to_arrow_table().equals(next(opened.execute(query))), name
         bare = "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
         assert connection.execute(bare).fetchone() == (0,)
 

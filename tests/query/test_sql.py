@@ -145,7 +145,7 @@ def test_an_error_is_one_line_and_exit_2(night: Night, tmp_path: Path) -> None:
         (["FROM app_dayz"], "Did you mean"),
         (["FROM night"], "does not exist"),
         (["FROM 'absent.csv'"], "absent.csv"),
-        (["SELECT 1; SELECT 2", "--format", "csv"], "2 answers"),
+        (["SELECT 1; SELECT 2", "--format", "csv"], "2 results"),
         (["SELECT 1", "--output", str(tmp_path / "no" / "folder")], "No such file"),
     ):
         refused = sql(night, *arguments)
@@ -191,7 +191,7 @@ def test_the_prompt_survives_errors(night: Night) -> None:
     assert code == 0
     assert "syntax error" in shown
     assert "sessions_app_daily" in shown
-    assert shown.count(".quit, or Ctrl-D, leaves") == 2
+    assert shown.count(".quit or Ctrl-D") == 2
     assert "42" in shown.partition("answer\r\n")[2]
     refused, said = on_a_terminal([*command, "SELECT 1", "--format", "parquet"], [])
     assert (refused, "--output" in said) == (2, True)
@@ -242,9 +242,9 @@ def test_a_lake_in_a_store_answers_as_a_folder_does(night: Night) -> None:
         Session(LakeLocation("memory://lake", zones), store) as ours,
         Session(LakeLocation(str(night.lake), zones, absent_tables(store)), store) as folders,
     ):
-        assert next(ours.answers(whole)).equals(next(folders.answers(whole)))
+        assert next(ours.execute(whole)).equals(next(folders.execute(whole)))
         store.opened.clear()
-        assert next(ours.answers(narrow)).equals(next(folders.answers(narrow)))
+        assert next(ours.execute(narrow)).equals(next(folders.execute(narrow)))
     hourly = {path for path in store.opened if path.startswith("sessions_app_hourly")}
     assert hourly == {
         f"sessions_app_hourly/workspace={name}/month=2026-10-01/data.parquet" for name in ("acme", "globex")
@@ -268,6 +268,6 @@ def test_a_file_that_cannot_be_read_is_told(night: Night, reason: str) -> None:
         for _ in range(ASKED_AGAIN):
             store.failing = True
             with pytest.raises(LakeError, match="repeat the query"):
-                list(session.answers("SELECT * FROM app_segment_hours"))
+                list(session.execute("SELECT * FROM app_segment_hours"))
             store.failing = False
-            assert next(session.answers("FROM coverage")).num_rows
+            assert next(session.execute("FROM coverage")).num_rows
