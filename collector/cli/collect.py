@@ -21,7 +21,7 @@ from collector.cli.options import (
 from collector.cli.types import DEADLINE
 
 
-@click.command(cls=CollectorCommand)
+@click.command(cls=CollectorCommand, short_help="Collect what is wanted and missing: the nightly job.")
 @selection_options
 @click.option("--deadline", type=DEADLINE, help="Finish by then, with all answers landed: 06:30, 45m or 2h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -83,7 +83,7 @@ def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **value
         print_plan(report, sys.stdout)
 
 
-@click.command(cls=CollectorCommand)
+@click.command(cls=CollectorCommand, short_help="Check the config file.")
 @click.option("--no-secrets", is_flag=True, help="Do not read the API keys.")
 @click.pass_context
 def validate(ctx: click.Context, no_secrets: bool) -> None:
@@ -103,7 +103,7 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
     click.echo(f"the config is valid; its lake is {config.lake}")
 
 
-@click.command(cls=CollectorCommand)
+@click.command(cls=CollectorCommand, short_help="Quarantine damaged files of the lake.")
 @workspace_option
 @click.option("--dry-run", is_flag=True, help="Report damaged files and leave them in place.")
 @click.option("--foreign", is_flag=True, help="Also quarantine files that the collector did not write.")
@@ -112,8 +112,13 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
 def repair(ctx: click.Context, /, workspaces: tuple[str, ...], dry_run: bool, foreign: bool, as_json: bool) -> None:
     """Read every file of the lake and quarantine those that are damaged. The next run fetches their data again.
 
-    Nothing is deleted: damaged files are moved to _collector/WORKSPACE/damaged/ in the lake. Exit code 0: every file
-    that is left in place is intact; 5: a damaged or foreign file was left in place.
+    Nothing is deleted: damaged files are moved to _collector/WORKSPACE/damaged/ in the lake.
+
+    \b
+    Exit codes:
+      0  every file that is left in place is intact
+      4  another run holds a workspace
+      5  a damaged or foreign file was left in place, or the lake failed
     """
     from collector import commands
     from collector.lake.repair import RepairOptions, exit_code

@@ -25,11 +25,11 @@ def cli(**_: Any) -> None:
 
     \b
     First steps:
-      collector validate            check the config
-      collector plan                show what a run would request, and how long it takes
-      collector run                 the nightly job
+      collector validate    check the config
+      collector plan        show what a run would request, and what it costs
+      collector run         the nightly job
     Without a Braze account:
-      collector simulate            serve a stand-in API on this machine
+      collector simulate    serve a stand-in API on this machine
 
     \b
     Exit codes:

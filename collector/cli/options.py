@@ -61,6 +61,10 @@ class CollectorGroup(click.Group):
 
     command_class = CollectorCommand
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Names in the order in which the commands were added, not in that of the alphabet."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         from collector.config.mistake import ConfigError
@@ -126,7 +130,9 @@ def workspace_option(command: Command) -> Command:
 def selection_options(command: Command) -> Command:
     """The options that narrow and bound `run` and `plan`."""
     for option in (
-        click.option("--max-requests", type=click.IntRange(min=0), help="At most this many windows, newest first."),
+        click.option(
+            "--max-requests", type=click.IntRange(min=0), metavar="N", help="At most this many windows, newest first."
+        ),
         click.option("--to", "last", type=DATE, help="Last local date to read again, included."),
         click.option("--from", "first", type=DATE, help="Read again from this local date, even if it is covered."),
         click.option(

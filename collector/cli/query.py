@@ -27,7 +27,7 @@ ENGINES = ("duckdb", "athena", "trino", "spark", "databricks", "bigquery", "snow
 FORMATS = ("table", "csv", "json", "parquet")
 
 
-@click.command(cls=CollectorCommand)
+@click.command(cls=CollectorCommand, short_help="Query the lake with DuckDB.")
 @click.argument("statement", required=False, help="What to execute, in DuckDB's SQL.")
 @click.option(
     "--format",
@@ -54,6 +54,7 @@ def sql(ctx: click.Context, statement: str | None, result_format: str, output: P
       collector sql "SELECT date, app, sessions FROM app_days ORDER BY ALL LIMIT 20"
       collector sql "FROM coverage" --format csv --output coverage.csv
       collector sql < report.sql
+
     To list tables and views, type .tables at the prompt, or see docs/queries.md. Requires the extra `sql`.
     """
     config = load_config(ctx, secrets=False)
@@ -66,7 +67,7 @@ def sql(ctx: click.Context, statement: str | None, result_format: str, output: P
             _run_statements(session, sys.stdin.read() if statement is None else statement, result_format, output)
 
 
-@click.command(cls=CollectorCommand)
+@click.command(cls=CollectorCommand, short_help="Print statements that declare the tables in an engine.")
 @click.option("--engine", type=click.Choice(ENGINES), required=True, help="The engine to write statements for.")
 @click.option("--lake", metavar="ADDRESS", help="Where that engine finds the lake.  [default: as in the config]")
 @click.option(

@@ -141,13 +141,14 @@ def _print_results(summary: Summary, output: TextOutput) -> None:
         if summary.landed != _NO_CHANGE:
             output.line(f"landed the journal of an earlier run: {_rows(summary.landed)}")
         return
-    output.line(f"run {summary.run_id}, as of {instant(summary.as_of)}: {_rows(summary.landed)}", "bold")
+    output.line(f"run {summary.run_id}, as of {instant(summary.as_of)}", "bold")
+    output.line(_rows(summary.landed))
     output.line(_requests(summary, planned))
     if summary.landed.rows_restated:
         output.line("restated rows: see the table restatements")
     if len(summary.workspaces) > 1:
         output.line()
-        head = ["workspace", "windows", "answered", "failed", "skipped", "requests", "added", "restated", "unchanged"]
+        head = ["workspace", "windows", "ok", "failed", "skipped", "requests", "added", "restated", "unchanged"]
         output.table(head, [_workspace_row(workspace) for workspace in summary.workspaces])
 
 

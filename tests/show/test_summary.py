@@ -40,7 +40,7 @@ def test_several_workspaces_are_a_table() -> None:
     """With more than one workspace, each has a row of figures."""
     out, _ = printed(make_summary(make_part(ok=1500, landed=LandingCounts(9, 1, 2, 3)), make_part("globex", ok=2)))
     head, acme, globex = out.splitlines()[-3:]
-    assert head.split()[:3] == ["workspace", "windows", "answered"]
+    assert head.split()[:3] == ["workspace", "windows", "ok"]
     assert acme.split() == ["acme", "1,500", "1,500", "0", "0", "1,500", "9", "1", "2"]
     assert globex.split() == ["globex", "2", "2", "0", "0", "2", "0", "0", "0"]
     assert len(head) == len(acme) == len(globex)
