@@ -67,7 +67,7 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
 def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **values: Any) -> None:
     """Show what a run would request, why, and what it costs. No request is sent.
 
-    A request asks for one window: up to 100 days or hours of one series. `new` windows are newer than all that is
+    A request covers one window: up to 100 days or hours of one series. `new` windows are newer than all that is
     covered, `gap` windows fill holes and earlier dates, `lookback` windows read again what late sessions may have
     changed, and `forced` windows are those of --from and --to.
     """
