@@ -1,8 +1,8 @@
 """The end of a run and of a repair, as people read it: what was done, what failed, and what to do about it.
 
 In: a Summary, or the results of a repair. Out: lines on two streams, and the object of `repair --json`. Windows that
-failed or were skipped for one cause share a line: a dead segment fails in every window of both units, and a rejected
-key skips thousands. The table collection_log has every window. Nothing is counted here that the summary does not hold.
+failed or were skipped for one cause share a paragraph: an unknown segment fails in every window, and a rejected key
+skips thousands. The table collection_log has every window. Nothing is counted here that the summary does not hold.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collector.summary import Summary, WorkspaceSummary
 
 
-MAX_LINES = 20
-"""Most lines of one kind; the table collection_log has the rest."""
+MAX_ITEMS = 20
+"""Most causes of one kind; the table collection_log has the rest."""
 MAX_SERIES = 3
 """Most series of one cause that are named each; of more, one is given as an example."""
 MAX_WORKSPACES = 5
@@ -67,25 +67,25 @@ def suggestions(summary: Summary) -> list[str]:
         for text in _suggestions_for(workspace):
             names[text].append(workspace.name)
     unanswered = summary.windows_failed + summary.windows_skipped
-    first = [f"the next run requests {'it' if unanswered == 1 else 'them'} again"] if unanswered else []
+    first = ["the next run requests these windows again"] if unanswered else []
     return first + [f"{_join_names(of)}: {text}" for text, of in names.items()]
 
 
 def failure_groups(workspace: WorkspaceSummary) -> list[str]:
-    """A line for each cause and series, or one line for a cause with many series."""
+    """A paragraph for each cause: its windows, and below it its series, or one of them where they are many."""
     causes: dict[str, dict[Series, list[Span]]] = defaultdict(lambda: defaultdict(list))
     for failure in workspace.counts.failures:
         causes[_cause(failure)][failure.window.series].append(failure.window.span)
-    return [line for cause, spans in causes.items() for line in _failure_lines(workspace.name, cause, spans)]
+    return [_failure_group(workspace.name, cause, spans) for cause, spans in causes.items()]
 
 
 def skip_groups(workspace: WorkspaceSummary) -> list[str]:
-    """A line for each reason, the reason with the most windows first."""
+    """A paragraph for each reason, the reason with the most windows first; below it its series where they are few."""
     series: dict[str, list[Series]] = defaultdict(list)
     for skipped in workspace.counts.skips.values():
         series[skipped.error].append(skipped.window.series)
     return [
-        f"{workspace.name}  {reason} ({_windows_and_series(windows, series[reason])})"
+        _skip_group(workspace.name, reason, windows, series[reason])
         for reason, windows in workspace.counts.skip_reasons.most_common()
     ]
 
@@ -190,14 +190,14 @@ def _print_problems(summary: Summary, output: TextOutput) -> None:
     _print_section("what to do", suggestions(summary), output, "bold")
 
 
-def _print_section(title: str, lines: Sequence[str], output: TextOutput, style: str) -> None:
-    if not lines:
+def _print_section(title: str, items: Sequence[str], output: TextOutput, style: str) -> None:
+    if not items:
         return
     output.line(title, style)
-    for line in lines[:MAX_LINES]:
-        output.line(f"  {line}")
-    if len(lines) > MAX_LINES:
-        output.line(f"  … and {len(lines) - MAX_LINES:,} more: see the table collection_log")
+    for item in items[:MAX_ITEMS]:
+        output.line(f"  {item}")
+    if len(items) > MAX_ITEMS:
+        output.line(f"  … and {len(items) - MAX_ITEMS:,} more: see the table collection_log")
 
 
 def _problem(workspace: WorkspaceSummary) -> str:
@@ -234,18 +234,28 @@ def _join_names(names: Sequence[str]) -> str:
 def _cause(failure: Failed) -> str:
     """The error's text, with the HTTP status in front where the text does not contain it."""
     status = "" if failure.http_status is None else str(failure.http_status)
-    return failure.error if status in failure.error else f"{status} {failure.error}"
+    return failure.error if status in failure.error else f"HTTP {status}: {failure.error}"
 
 
-def _failure_lines(workspace: str, cause: str, spans: Mapping[Series, Sequence[Span]]) -> list[str]:
-    if len(spans) <= MAX_SERIES:
-        return [
-            f"{_series_and_span(series, each)}  {cause} ({count(len(each), 'window')})"
-            for series, each in spans.items()
-        ]
-    windows = sum(len(each) for each in spans.values())
-    example = _series_and_span(*next(iter(spans.items())))
-    return [f"{workspace}  {cause} ({count(windows, 'window')} of {len(spans):,} series, such as {example})"]
+def _failure_group(workspace: str, cause: str, spans: Mapping[Series, Sequence[Span]]) -> str:
+    head = f"{workspace}: {cause} ({_size(sum(map(len, spans.values())), len(spans))})"
+    lines = [_series_and_span(series, each) for series, each in spans.items()]
+    return _paragraph(head, lines if len(lines) <= MAX_SERIES else [f"such as {lines[0]}"])
+
+
+def _skip_group(workspace: str, reason: str, windows: int, series: Sequence[Series]) -> str:
+    """`series` has each series under its first reason alone, so it may be empty."""
+    head = f"{workspace}: {reason} ({_size(windows, len(series))})"
+    return _paragraph(head, list(map(str, series)) if len(series) <= MAX_SERIES else [])
+
+
+def _size(windows: int, series: int) -> str:
+    of = f" of {series:,} series" if series > MAX_SERIES else ""
+    return count(windows, "window") + of
+
+
+def _paragraph(head: str, lines: Sequence[str]) -> str:
+    return "\n    ".join([head, *lines])
 
 
 def _series_and_span(series: Series, spans: Iterable[Span]) -> str:
@@ -253,15 +263,6 @@ def _series_and_span(series: Series, spans: Iterable[Span]) -> str:
     spans = list(spans)
     first, stop = min(span.first for span in spans), max(span.stop for span in spans)
     return f"{series}  {format_bucket(series.unit, first)}..{format_bucket(series.unit, stop - 1)}"
-
-
-def _windows_and_series(windows: int, series: Sequence[Series]) -> str:
-    """Windows, and the series known for them: a series is kept for its first reason alone, so there may be none."""
-    if not series:
-        return count(windows, "window")
-    if len(series) <= MAX_SERIES:
-        return f"{count(windows, 'window')}: {', '.join(map(str, series))}"
-    return f"{count(windows, 'window')} of {len(series):,} series"
 
 
 def _next_steps(results: Sequence[RepairResult], dry_run: bool) -> list[str]:

@@ -46,8 +46,8 @@ def format_rate(per_second: float) -> str:
 
 
 def instant(when: datetime) -> str:
-    """`2026-11-23T03:00:00Z`, for an instant in UTC."""
-    return when.isoformat().replace("+00:00", "Z")
+    """`2026-11-23T03:00:00Z`, for an instant in UTC; without fractions of a second."""
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class TextOutput:

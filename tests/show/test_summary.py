@@ -59,11 +59,12 @@ def test_a_landed_journal_of_an_earlier_run_is_reported() -> None:
     assert "journal of an earlier run: 7 rows added" in out
 
 
-def test_one_cause_is_one_line() -> None:
-    """Windows of one series with one error share a line, with their span and count."""
+def test_one_cause_is_one_paragraph() -> None:
+    """Windows of one series with one error share a paragraph: the error with its count, then the series and span."""
     failures = tuple(make_failure(make_window(first=first)) for first in (0, 10, 20))
     out, err = printed(make_summary(make_part(ok=5, failures=failures)))
-    assert "failed: 3 windows\n  acme/ios by day  2026-11-01..2026-11-30  400 unknown segment_id (3 windows)\n" in err
+    assert "failed: 3 windows\n  acme: HTTP 400: unknown segment_id (3 windows)\n" in err
+    assert "\n    acme/ios by day  2026-11-01..2026-11-30\n" in err
     assert "unknown" not in out
 
 
@@ -77,30 +78,30 @@ def test_hours_are_named_as_hours() -> None:
 
 
 def test_one_cause_in_many_series_has_an_example() -> None:
-    """An error of many series of a workspace is one line, with counts and an example."""
+    """An error of many series of a workspace has counts and one series as an example."""
     failures = tuple(
         make_failure(make_window(make_series(app=f"app{number}")), "HTTP 503: the server failed", 503)
         for number in range(25)
     )
     _, err = printed(make_summary(make_part(failures=failures)))
     example = "such as acme/app0 by day  2026-11-01..2026-11-10"
-    assert f"  acme  HTTP 503: the server failed (25 windows of 25 series, {example})\n" in err
+    assert f"  acme: HTTP 503: the server failed (25 windows of 25 series)\n    {example}\n" in err
     assert err.count("HTTP 503") == 1
 
 
 def test_skipped_windows_are_counted_by_reason() -> None:
-    """Each reason of each workspace has a line, which names the series where they are few."""
+    """Each reason of each workspace has a count, and names the series where they are few."""
     skips = tuple(Skipped(make_window(first=first), "the deadline has come") for first in range(3))
     beyond = tuple(
         Skipped(make_window(make_series("globex", f"a{number}")), "beyond --max-requests") for number in range(9)
     )
     _, err = printed(make_summary(make_part(skips=skips), make_part("globex", ok=1, skips=beyond)))
     assert "skipped: 12 windows" in err
-    assert "  acme  the deadline has come (3 windows: acme/ios by day)" in err
-    assert "  globex  beyond --max-requests (9 windows of 9 series)" in err
+    assert "  acme: the deadline has come (3 windows)\n    acme/ios by day\n" in err
+    assert "  globex: beyond --max-requests (9 windows of 9 series)\n" in err
     assert "acme: the deadline" in err
     assert "globex: --max-requests" in err
-    assert "the next run requests them again" in err
+    assert "the next run requests these windows again" in err
 
 
 def test_a_suggestion_fits_the_error_and_names_its_workspaces_once() -> None:
