@@ -8,6 +8,8 @@ import pty
 import select
 import subprocess
 import termios
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def on_a_terminal(command: Sequence[str], typed: Sequence[bytes]) -> tuple[int, 
             output = ""
             for previous, line in zip([b"", *typed], typed, strict=False):
                 output += _until_prompt(master, AFTER_CTRL_C if previous == CTRL_C else TIMEOUT)
+                _until_waiting(program.pid)
                 os.write(master, line)
             output += _rest(master)
         finally:
@@ -49,6 +52,13 @@ def _until_prompt(terminal: int, timeout: float) -> str:
     while b"> " not in output[-12:] and select.select([terminal], [], [], timeout)[0]:
         output += os.read(terminal, 4096)  # escape codes may follow the prompt
     return output.decode()
+
+
+def _until_waiting(pid: int) -> None:
+    """Wait until the program sleeps. Ctrl-C between its prompt and its read would be noticed only at the next line."""
+    deadline = time.monotonic() + AFTER_CTRL_C
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R" and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _rest(terminal: int) -> str:
