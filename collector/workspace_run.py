@@ -118,7 +118,7 @@ class WorkspaceRun:
         if not metadata.check_metadata(lake.store, lake.workspace, lake.zone.key):
             metadata.write_metadata(lake.store, lake.workspace, lake.zone.key)
         self._recorder.counts.landed += landing.recover(lake)
-        return as_coverage(landing.current_coverage(lake).runs)
+        return as_coverage(landing.current_coverage(lake).spans)
 
 
 def _first(group: BaseExceptionGroup[LakeError]) -> LakeError:

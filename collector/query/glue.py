@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from collector.config.settings import Config
-    from collector.lake.catalog import Column, Table
     from collector.lake.store import Store
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
 
 
@@ -95,7 +95,7 @@ def register_in_glue(engine: str, config: Config, names: Collection[str], databa
         raise QueryRefused(
             "--register glue needs boto3: install it with pip install 'braze-session-collector[glue]'"
         ) from error
-    from collector.lake.catalog import TABLES
+    from collector.lake.tables import TABLES
 
     location = lake_location(config)
     try:

@@ -181,7 +181,7 @@ def session(config: Config, store: Store) -> AbstractContextManager[Session]:
         if error.name != "duckdb":
             raise
         raise QueryRefused("sql needs DuckDB: install it with pip install 'braze-session-collector[sql]'") from error
-    from collector.lake.catalog import TABLES
+    from collector.lake.tables import TABLES
     from collector.query.engines.engine import absent_tables, lake_location
 
     location = lake_location(config, absent_tables(store))

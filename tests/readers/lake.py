@@ -15,7 +15,7 @@ from tests.test_night import EVENING, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collector.lake.catalog import Table
+    from collector.lake.tables import Table
     from tests.night import Night
 
 Row = tuple[object, ...]

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from collector.lake.catalog import SESSIONS, TABLES, Table
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile
 from collector.lake.store import NO_FILE
+from collector.lake.tables import SESSIONS, TABLES, Table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from collector.lake.catalog import SESSIONS, TABLES, Table
+from collector.lake.tables import SESSIONS, TABLES, Table
 from tests.readers.lake import rows_of, same_types, truth
 
 if TYPE_CHECKING:

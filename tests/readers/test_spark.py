@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from collector.lake.catalog import SESSIONS, TABLES, Table
+from collector.lake.tables import SESSIONS, TABLES, Table
 from tests.night import Night, make_document
 from tests.query.declared import declared
 from tests.query.examples import session
