@@ -80,7 +80,7 @@ _WORKSPACE = Column("workspace", _TEXT, "the workspace's name in the config; a p
 _MONTH = Column(
     "month",
     _DATE,
-    "the first day of the month that the row lies in; a partition: filter on it to read less",
+    "the first day of the row's month; a partition: filter on it to read less",
 )
 _RUN_DATE = Column("run_date", _DATE, "the day on which the run began, UTC; a partition: filter on it to read less")
 
@@ -134,9 +134,9 @@ def _data_table(scope: Scope, unit: Unit, value: Column) -> Table:
             *(_SEGMENT if scope.has_segment else ()),
             _TIME[unit],
             value,
-            Column("revision", _INT32, "0 at first; one more with each restatement"),
+            Column("revision", _INT32, "0 at first; grows by one with each restatement"),
             Column("collected_at", INSTANT, "when this count was first seen, UTC"),
-            Column("run_id", _TEXT, "the run that brought this count"),
+            Column("run_id", _TEXT, "the run that first saw this count"),
         ),
         (_WORKSPACE, _MONTH),
         scope,
@@ -157,50 +157,50 @@ def data_table(scope: Scope, unit: Unit) -> Table:
 
 RESTATEMENTS = Table(
     "restatements",
-    "one row for each landed bucket that came back with another count, told exactly once",
+    "one row for each restatement: a landed bucket that came back with another count",
     (
         *_SERIES,
         Column("bucket_start", INSTANT, "the start of the hour, or the local midnight of the day, UTC"),
         Column("date", _DATE, "the day's date in the workspace's time zone; null for hours"),
-        Column("old_sessions", _INT64, "the count before"),
-        Column("new_sessions", _INT64, "the count since then"),
-        Column("revision", _INT32, "the row's revision since then"),
-        Column("previous_collected_at", INSTANT, "when the count before was first seen, UTC"),
+        Column("old_sessions", _INT64, "the old count"),
+        Column("new_sessions", _INT64, "the new count"),
+        Column("revision", _INT32, "the row's revision with the new count"),
+        Column("previous_collected_at", INSTANT, "when the old count was first seen, UTC"),
         Column("collected_at", INSTANT, "when the new count was first seen, UTC"),
-        Column("run_id", _TEXT, "the run that saw the new count"),
+        Column("run_id", _TEXT, "the run that first saw the new count"),
     ),
     (_WORKSPACE, _MONTH),
 )
 
 COVERAGE = Table(
     "coverage",
-    "which buckets have been answered, one row a run of consecutive ones: the collector's own memory",
+    "which buckets have been answered: one row for each covered span, that is consecutive buckets of a series",
     (
         *_SERIES,
-        Column("first_start", INSTANT, "the start of the first bucket of this run of covered buckets, UTC"),
-        Column("last_end", INSTANT, "the end of its last bucket, exclusive, UTC"),
-        Column("answered_at", INSTANT, "its oldest answer, UTC"),
+        Column("first_start", INSTANT, "the start of the first bucket of a covered span, UTC"),
+        Column("last_end", INSTANT, "the end of the last bucket of the span, exclusive, UTC"),
+        Column("answered_at", INSTANT, "the oldest answer in the span, UTC"),
     ),
     (_WORKSPACE,),
 )
 
 LOG = Table(
     "collection_log",
-    "one row a request window with its outcome, one row a series for windows that were not sent",
+    "one row for each request window with its outcome, and one for each series with windows that were not sent",
     (
         Column("run_id", _TEXT, "the run"),
         *_SERIES,
-        Column("window_start", INSTANT, "the start of the span asked for, UTC"),
-        Column("window_end", INSTANT, "the end of the span asked for, exclusive, UTC"),
+        Column("window_start", INSTANT, "the start of the requested span, UTC"),
+        Column("window_end", INSTANT, "the end of the requested span, exclusive, UTC"),
         Column("reason", _TEXT, "new, gap, lookback or forced"),
         Column("status", _TEXT, "ok, failed or skipped"),
-        Column("http_status", _INT32, "of the last reply; null where there was none"),
+        Column("http_status", _INT32, "the status of the last reply; null where there was none"),
         Column("attempts", _INT32, "HTTP requests made for the window"),
-        Column("error", _TEXT, "why it failed or was skipped; null where it did not"),
-        Column("points", _INT32, "buckets reported"),
-        Column("expected_points", _INT32, "buckets asked for"),
-        Column("requested_at", INSTANT, "the first attempt, UTC"),
-        Column("duration_ms", _INT64, "from the first attempt to the answer, in milliseconds"),
+        Column("error", _TEXT, "why the window failed or was skipped; null where it was answered"),
+        Column("points", _INT32, "buckets that the answer reported"),
+        Column("expected_points", _INT32, "buckets that were requested"),
+        Column("requested_at", INSTANT, "when the first attempt was sent, UTC"),
+        Column("duration_ms", _INT64, "from the first attempt to the outcome, in milliseconds"),
     ),
     (_WORKSPACE, _RUN_DATE),
 )
