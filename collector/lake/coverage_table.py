@@ -188,15 +188,11 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: 
     first, stop = cuts["position"][:-1], cuts["position"][1:]
     pieces = pa.table({"first": first, "stop": stop, "answered_at": answered_at[:-1]})
     pieces = pieces.filter(pc.and_(covered[:-1], pc.less(first, stop)))  # cuts at the same position: an empty piece
-    joined = _join_neighbours(pieces, stale_at)
 
-    # Back from positions to series: the rank is the upper half. `index_in` finds its first row, so that names of
-    # answers win over those of spans.
+    # `index_in` finds the first row of a rank, so names of answers come before those of spans.
     ranks = pa.concat_arrays([answer_ranks, span_ranks])
-    named = pa.concat_tables([answers.select(SERIES), spans.select(SERIES)]).unify_dictionaries()
-    series = named.take(pc.index_in(pc.shift_right(joined["first"], 32), value_set=ranks))
-    buckets = [pc.cast(pc.bit_wise_and(joined[name], BUCKET_RANGE - 1), pa.int32()) for name in ("first", "stop")]
-    return pa.table([*series.columns, *buckets, joined["answered_at"]], schema=COVERED_SPANS)
+    series = pa.concat_tables([answers.select(SERIES), spans.select(SERIES)]).unify_dictionaries()
+    return _as_spans(_join_neighbours(pieces, stale_at), series, ranks)
 
 
 def without_partition(spans: pa.Table, scope: Scope, unit: Unit, span: Span) -> pa.Table:
@@ -249,6 +245,16 @@ def _join_neighbours(pieces: pa.Table, stale_at: datetime) -> pa.Table:
         [("first", "min"), ("stop", "max"), ("answered_at", "min")]
     )
     return joined.select(["first_min", "stop_max", "answered_at_min"]).rename_columns(pieces.column_names)
+
+
+def _as_spans(pieces: pa.Table, series: pa.Table, ranks: pa.Array) -> pa.Table:
+    """Pieces of the line as covered spans. `series` has rows with the columns SERIES, and `ranks` the rank of each row.
+
+    A position is a rank times BUCKET_RANGE plus a bucket: the rank is its upper 32 bits, the bucket its lower 32.
+    """
+    named = series.take(pc.index_in(pc.shift_right(pieces["first"], 32), value_set=ranks))
+    buckets = [pc.cast(pc.bit_wise_and(pieces[name], BUCKET_RANGE - 1), pa.int32()) for name in ("first", "stop")]
+    return pa.table([*named.columns, *buckets, pieces["answered_at"]], schema=COVERED_SPANS)
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -104,8 +104,8 @@ def merge_partition(
         answers = ((batch, _points_as_rows(store, journal, partition, batch.windows)) for batch in batches)
         pieces = _merge_batches(reader, answers, table.ids, changes)
 
-        # Most partitions of a night do not change. Nothing is written before the first change, unless more rows than a
-        # batch come before it: those cannot be held, so the file is begun, and discarded if no change follows.
+        # A partition that does not change is not written. So rows are held until the first change. If they are more
+        # than a batch, they cannot be held: the file is started, and is discarded if no change follows.
         held = _until_changed(pieces, changes, sizes.rows)
         if held is None:
             return changes, None
@@ -125,7 +125,8 @@ def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], 
     order = pc.sort_indices(row_keys(rank, windows["first"]))
     windows, rank = windows.take(order).combine_chunks(), rank.take(order)
     series = pc.unique(rank).to_pylist()
-    # A series has at most one row for each bucket of the month, in the journal and in the partition.
+    # A run requests a bucket at most once. So a series has at most one row for each bucket of the month, both in the
+    # journal and in the partition, and this many series are no more than `rows` rows of each.
     step = max(1, rows // len(month_span(partition.unit, partition.month)))
     for start in range(0, len(series), step):
         ranks = series[start : start + step]
@@ -201,9 +202,8 @@ def _points_as_rows(store: Store, journal: Journal, partition: Partition, window
     if pc.min(windows["first"]).as_py() < span.first or pc.max(windows["stop"]).as_py() > span.stop:
         of_month = pc.and_(pc.greater_equal(points["bucket"], span.first), pc.less(points["bucket"], span.stop))
         points = points.filter(of_month)
-    columns = dict(zip(points.column_names, points.columns, strict=True)) | _provenance(
-        journal.landing_id, points.num_rows
-    )
+    columns = {name: points[name] for name in points.column_names}
+    columns |= _provenance(journal.landing_id, points.num_rows)
     time = time_column(partition.unit)
     return pa.table({name: columns[name] for name in ("bucket" if name == time else name for name in names)})
 

@@ -38,7 +38,7 @@ class Offload(Protocol):
 class RecorderLimits:
     """When the buffer is written to the journal (points, seconds), and when the journal is landed during a run (bytes).
 
-    A record reaches the journal within `flush_seconds`, provided that writing takes no longer than a fifth of it.
+    An outcome waits for at most `flush_seconds`, unless an entry or a landing is being written at the time.
     """
 
     flush_points: int = 100_000

@@ -77,11 +77,7 @@ def _or_null(columns: tuple[Column, ...], where: str) -> tuple[Column, ...]:
 
 
 _WORKSPACE = Column("workspace", _TEXT, "the workspace's name in the config; a partition")
-_MONTH = Column(
-    "month",
-    _DATE,
-    "the first day of the row's month; a partition: filter on it to read less",
-)
+_MONTH = Column("month", _DATE, "the first day of the row's month; a partition: filter on it to read less")
 _RUN_DATE = Column("run_date", _DATE, "the day on which the run began, UTC; a partition: filter on it to read less")
 
 _APP = (
