@@ -217,7 +217,7 @@ def _buckets(firsts: pa.ChunkedArray, lists: pa.ListArray, offsets: pa.Array, pa
 def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
     windows = [outcome.window for outcome in outcomes]
     # One skipped outcome may represent all skipped windows of its series: then it has a span of its own.
-    spans = [(isinstance(outcome, Skipped) and outcome.whole) or outcome.window.span for outcome in outcomes]
+    spans = [(isinstance(outcome, Skipped) and outcome.series_span) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
     sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]

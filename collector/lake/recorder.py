@@ -149,9 +149,9 @@ class Recorder:
         key, span = outcome.window.series.key, outcome.window.span
         first = self.counts.skips.setdefault(key, outcome)
         if first is not outcome:
-            others = first.whole or first.window.span
+            others = first.series_span or first.window.span
             hull = Span(min(others.first, span.first), max(others.stop, span.stop))
-            self.counts.skips[key] = first._replace(whole=hull)
+            self.counts.skips[key] = first._replace(series_span=hull)
 
 
 def _land_journal(lake: WorkspaceLake, landing_id: LandingId) -> LandingCounts:
