@@ -9,13 +9,12 @@ import pytest
 
 from collector.cli.main import cli
 from collector.config.schema import schema as config_schema
-from collector.lake import schema
-from collector.model import Scope, Unit
+from collector.lake.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
+    from collector.lake.tables import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -42,12 +41,6 @@ SECTION_OF_KEYS = {
     "WorkspaceModel": "Workspaces",
     "AppModel": "apps",
     "SegmentModel": "segments",
-}
-SECTION_OF_TABLE = {
-    "restatements": schema.RESTATEMENTS,
-    "coverage": schema.COVERAGE,
-    "collection_log": schema.LOG,
-    **{f"sessions_SCOPE_UNIT: {scope} {unit}": schema.sessions(scope, unit) for scope in Scope for unit in Unit},
 }
 
 
@@ -121,11 +114,12 @@ def test_every_config_key_has_a_row_in_its_section(model: str) -> None:
     assert keys - first_cells(sections("docs/config.md")[SECTION_OF_KEYS[model]]) == set()
 
 
-@pytest.mark.parametrize("table", SECTION_OF_TABLE)
-def test_every_column_has_a_row_in_its_table_s_section(table: str) -> None:
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
+def test_every_column_has_a_row_in_the_section_of_its_table(table: Table) -> None:
     """docs/tables.md has a row for each column of a table, in the section of that table."""
-    columns: pa.Schema = SECTION_OF_TABLE[table]
-    assert set(columns.names) - first_cells(sections("docs/tables.md")[table.partition(":")[0]]) == set()
+    section = "sessions_SCOPE_UNIT" if table.name.startswith("sessions_") else table.name
+    columns = {column.name for column in table.columns}
+    assert columns - first_cells(sections("docs/tables.md")[section]) == set()
 
 
 def test_every_exit_code_has_a_row_in_the_readme() -> None:

@@ -89,7 +89,7 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "https://rest.iad-02.braze.com/sessions?x"}, "endpoint: contains more than a host: write https://rest.iad-02."),
     ({"endpoint": "https://dashboard-03.braze.com"}, "endpoint: dashboard-03.braze.com is not a REST endpoint: write https://rest.iad-03.braze.com"),
     ({"endpoint": "https://dashboard-01.braze.eu"}, "endpoint: dashboard-01.braze.eu is not a REST endpoint: write https://rest.fra-01.braze.eu"),
-    ({"endpoint": "https://dashboard.us-10.braze.com"}, "endpoint: dashboard.us-10.braze.com is not a REST endpoint: write https://rest.us-10.braze.com"),
+    ({"endpoint": "https://dashboard.us-10.braze.com"}, "endpoint: dashboard.us-10.braze.com is not a REST endpoint"),
     ({"endpoint": "https://rest.iad-01.brase.com"}, "endpoint: rest.iad-01.brase.com looks like a misspelled host"),
     ({"endpoint": "http://proxy.example"}, "endpoint: would send the key unencrypted to proxy.example: write https://"),
     ({"endpoint": "http://127.0.0.1.example"}, "endpoint: would send the key unencrypted"),
