@@ -11,7 +11,7 @@ from collector.lake.recorder import RecorderLimits
 from collector.plan import ALL, Selection
 from collector.simulator.options import Fault
 from tests.simulation.one_run import Interruption, OneRun
-from tests.simulation.reading import COVERED, DATA, place_of
+from tests.simulation.reading import COVERED, DATA, partition_of
 from tests.simulation.simulated_braze import GOOD_NETWORK, Network
 from tests.simulation.simulated_process import SimulatedProcess
 
@@ -33,7 +33,7 @@ _WRONG = (Fault.NO_DATA, Fault.NOT_SUCCESS, Fault.QUEUED, Fault.HTML, Fault.OFF_
 
 @dataclass(frozen=True, slots=True)
 class DrawnRun:
-    """`restated`: by how much the API's counts of random buckets change first; `spent`: what others took before."""
+    """`spent`: other clients' requests before the run. `changes`: shares that choose the buckets to restate."""
 
     one_run: OneRun
     spent: int = 0
@@ -41,11 +41,11 @@ class DrawnRun:
 
     @classmethod
     def plain(cls, config: Config, at: datetime, number: int, as_of: datetime | None = None) -> DrawnRun:
-        """A run with nothing against it."""
+        """A run without faults."""
         return cls(OneRun(config, RunOptions(_run_id(at, number), as_of or at), at))
 
     def restate(self, simulation: Simulation, workspace: str, model: Model) -> None:
-        """Change what the API tells of some buckets that were landed."""
+        """Change the API's counts of some landed buckets."""
         if not self.changes:
             return
         landed = [(key, bucket) for key, buckets in model.answered.items() for bucket in buckets]
@@ -59,12 +59,12 @@ class DrawnRun:
 
 
 def draw_run(rng: Random, config: Config, at: datetime, number: int) -> DrawnRun:
-    """A run."""
+    """Draw a run."""
     as_of = at - timedelta(minutes=rng.choice((0, 0, 0, 0, 0, 7, 1500)))
     bound = rng.choice((None, None, None, None, None, None, rng.randrange(12)))
     spent = rng.choices((0, 900, 1000), (16, 1, 1))[0]
     if spent and at.minute < 55:
-        at = at.replace(minute=55)  # the pool refills soon: nobody learns from an hour of waiting
+        at = at.replace(minute=55)  # the quota is reset soon: an hour of waiting would show nothing more
     one_run = OneRun(
         _narrowed(rng, config),
         RunOptions(_run_id(at, number), as_of, _selection(rng, config, at), bound),
@@ -80,32 +80,32 @@ def draw_run(rng: Random, config: Config, at: datetime, number: int) -> DrawnRun
 
 
 def tamper(rng: Random, disk: Disk, ledgers: Mapping[str, Ledger]) -> None:
-    """Somebody deletes a file of the lake, puts an old version back, or copies it all elsewhere and back."""
+    """Delete a file of the lake, restore an old version of one, or copy all files elsewhere and back."""
     name = rng.choice(sorted(ledgers))
     ledger = ledgers[name]
     files = sorted(ledger.checker.paths(DATA))
     match rng.randrange(4):
-        case 0 if files and not ledger.unsettled:
+        case 0 if files and not ledger.has_pending_journal:
             path = rng.choice(files)
             del disk.files[path]
-            ledger.lost(path)
-        case 1 if files and not ledger.unsettled:
+            ledger.file_removed(path)
+        case 1 if files and not ledger.has_pending_journal:
             path = rng.choice(files)
             content, rows = rng.choice(ledger.versions[path])
-            if ledger.model.rows[place_of(path)] is not rows:
-                ledger.put_back(path, rows)
+            if ledger.model.rows[partition_of(path)] is not rows:
+                ledger.file_restored(path, rows)
             disk.put(path, content)
         case 2:
             for path in ledger.checker.paths(COVERED):
                 del disk.files[path]
-            ledger.forgot()
+            ledger.coverage_removed()
         case _:
             for path, file in list(disk.files.items()):
                 disk.put(path, file.content)
 
 
 def _narrowed(rng: Random, config: Config) -> Config:
-    """As `--workspace` does."""
+    """Select one workspace, as `--workspace` does."""
     if len(config.workspaces) == 1 or rng.random() < 0.9:
         return config
     return replace(config, workspaces=(rng.choice(config.workspaces),))
@@ -126,7 +126,7 @@ def _selection(rng: Random, config: Config, at: datetime) -> Selection:
 
 
 def _bounds(rng: Random) -> RecorderLimits:
-    """Seldom an entry for each answer, seldom a landing for each entry: both cost, and both happen in large runs."""
+    """Rarely a journal file for each answer, or a landing for each journal file: both are slow."""
     points, landing = rng.choices((1, 100, 100_000), (1, 2, 7))[0], rng.choices((1, 1 << 26), (1, 8))[0]
     return RecorderLimits(points, rng.choice((5.0, 8.0)), landing)
 

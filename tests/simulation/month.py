@@ -1,6 +1,6 @@
-"""A month of nights from one seed: runs, deaths, faults and changes, with the contract checked after each run.
+"""A month of nights from one seed: runs, crashes, faults and changes, with the contract checked after each run.
 
-`play(seed)` is the whole of it. Nothing here waits or touches a disk, a socket or a clock; the same seed gives the same
+Call `play(seed)`. Nothing here waits, or uses a disk, a socket or the system's clock; the same seed gives the same
 month, to the byte.
 """
 
@@ -39,7 +39,7 @@ _POOL = 1000
 
 @dataclass(slots=True)
 class Counts:
-    """What a month, or many, came to."""
+    """What happened in a month, or in many."""
 
     months: int = 0
     nights: int = 0
@@ -76,7 +76,7 @@ def play(seed: int, nights: int = NIGHTS, first: int = 0) -> Counts:
 
 
 class Month:
-    """The world of a seed, and the nights in it."""
+    """The config, disk, API and ledgers of a seed, and its nights."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -91,7 +91,7 @@ class Month:
         self._now = self._clock.start
 
     def night(self, number: int) -> None:
-        """What happens by day, and then runs until one ends well or the night is given up."""
+        """What happens by day, and then runs until one succeeds or the night is over."""
         rng = _random(self._seed, number)
         self._now = max(self._now, self._clock.start) + timedelta(minutes=1)
         midnight = datetime.combine(self._setting.first_night + timedelta(days=number), time(), UTC)
@@ -107,15 +107,15 @@ class Month:
                 return
 
     def end(self) -> None:
-        """With no faults, the lake converges: all that is wanted is covered, and is what the API tells."""
+        """A last run without faults: all wanted buckets are covered, and the lookback equals the API's counts."""
         self._now += timedelta(days=2)
         result = self._run(DrawnRun.plain(self.config, self._now, self.counts.runs))
         _expect(result.summary is not None and result.summary.exit_code == 0, f"the last run: {result.summary}")
         self._again(result)
         for workspace in self.config.workspaces:
             ledger = self.ledgers[workspace.name]
-            ledger.is_complete(workspace, result)
-            ledger.is_true(workspace, result, self.simulation, all_of_it=False)
+            ledger.check_complete(workspace, result)
+            ledger.check_lookback(workspace, result, self.simulation)
 
     def _run(self, drawn: DrawnRun) -> RunResult:
         for name, ledger in self.ledgers.items():
@@ -123,13 +123,13 @@ class Month:
         self._clock.start = drawn.one_run.at
         for workspace in self.config.workspaces:
             self.simulation.spend(workspace.name, drawn.spent)
-        self._attempt = drawn.one_run
+        self._one_run = drawn.one_run
         braze = SimulatedBraze(
             self.simulation, drawn.one_run.process, drawn.one_run.network, _random(drawn.one_run.options.run_id)
         )
         drawn.one_run.process.meanwhile = lambda: self._meanwhile(drawn.one_run, braze)
         for ledger in self.ledgers.values():
-            ledger.begin(braze.answers)
+            ledger.start_run(braze.answers)
         result = perform(drawn.one_run, self.disk, braze, self._clock)
         self._now = self._clock.start + timedelta(seconds=result.seconds)
         self.counts.runs += 1
@@ -140,18 +140,18 @@ class Month:
             ledger.check(result)
         return result
 
-    def _meanwhile(self, asleep: OneRun, braze: SimulatedBraze) -> None:
-        """A run sleeps past its lease; another one takes its workspaces over, and an hour later the first wakes up."""
-        holders = self._held_by(asleep.options.run_id)
+    def _meanwhile(self, suspended: OneRun, braze: SimulatedBraze) -> None:
+        """A run is suspended beyond its lease, another run takes over, and an hour later the first one resumes."""
+        holders = self._held_by(suspended.options.run_id)
         self._now = self._clock.now() + timedelta(hours=1)
-        another = DrawnRun.plain(asleep.config, self._now, self.counts.runs)
-        with ThreadPoolExecutor(1) as elsewhere:  # this thread is in the event loop of the one that sleeps
+        another = DrawnRun.plain(suspended.config, self._now, self.counts.runs)
+        with ThreadPoolExecutor(1) as elsewhere:  # this thread runs the event loop of the suspended run
             elsewhere.submit(self._run, another).result()
         self._clock.start = self._now + timedelta(hours=1)
-        self._attempt = asleep
+        self._one_run = suspended
         self.counts.sleeps += 1
         for name, ledger in self.ledgers.items():
-            ledger.wakes(braze.answers, held=name in holders)
+            ledger.resume_run(braze.answers, held=name in holders)
 
     def _held_by(self, run_id: str) -> set[str]:
         """The workspaces whose lock the run holds."""
@@ -168,29 +168,29 @@ class Month:
         return rng.random() < 0.3
 
     def _again(self, result: RunResult) -> None:
-        """A second run with the same as_of right after a clean and whole one sends nothing and changes no byte."""
+        """A second run with the same as_of right after a complete one sends nothing and changes no byte."""
         one_run, options = result.one_run, result.one_run.options
         whole = (
             result.summary is not None
             and result.summary.exit_code == 0
             and options == RunOptions(options.run_id, options.as_of)
         )
-        if not whole or one_run.process.suspend_at:  # while it slept another run may have answered, as of later
+        if not whole or one_run.process.suspend_at:  # another run may have answered meanwhile, with a later as_of
             return
         before = self._files()
         drawn = DrawnRun.plain(one_run.config, self._now, self.counts.runs, options.as_of)
         again = self._run(drawn)
-        _expect(again.braze.requests == 0, f"asked again: {list(again.braze.answers)[:3]}")
+        _expect(again.braze.requests == 0, f"requested again: {list(again.braze.answers)[:3]}")
         _expect(self._files() == before, "a run that learned nothing changed a file")
 
     def _files(self) -> dict[str, File]:
-        """All but locks: one that could not be given back may be taken and given back now."""
+        """All files but locks: a lock that could not be released before may be released by the next run."""
         return {path: file for path, file in self.disk.files.items() if not path.endswith("/lock.json")}
 
     def _published(self, path: str, content: pa.Buffer) -> None:
         parts = path.split("/")
         if len(parts) > 2 and parts[2] == "journal":
-            self.ledgers[parts[1]].journaled(content, self._attempt)
+            self.ledgers[parts[1]].record_journal(content, self._one_run)
 
 
 def _options(rng: Random, seed: int) -> Options:
@@ -211,18 +211,18 @@ def _random(*parts: object) -> Random:
 
 
 def _first(error: BaseException) -> BaseException:
-    """What went wrong first, out of the groups that it came in."""
+    """The first error, out of its exception groups."""
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _expect(promise: bool, text: str) -> None:
-    if not promise:
+def _expect(holds: bool, text: str) -> None:
+    if not holds:
         raise Violation(text)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The collector's warnings are what a month is full of."""
+    """Switch logging off: a month is full of the collector's warnings."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

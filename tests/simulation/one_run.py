@@ -1,9 +1,8 @@
-"""One run of the collector in virtual time, from its first effect to its end or death."""
+"""One run of the collector in virtual time, until it ends or crashes."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -17,20 +16,19 @@ from collector.run import run
 from tests.simulation.memory_store import Disk, MemoryStore
 from tests.simulation.simulated_braze import GOOD_NETWORK, Network, SimulatedBraze
 from tests.simulation.simulated_process import Killed, SimulatedProcess
+from tests.support.suspending_store import no_progress
 from tests.support.virtual import FixedThrottle, VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable
 
-    from collector.clock import Clock
     from collector.config.settings import Config
     from collector.environment import RunOptions
-    from collector.fetch.fetcher import FetchProgress
     from collector.summary import Summary
 
 T = TypeVar("T")
 _NO_PROCESS = 1 << 23
-"""Beyond the highest number that a kernel gives."""
+"""Above the highest process id of a kernel."""
 
 
 class SimulatedClock:
@@ -57,7 +55,7 @@ class SimulatedClock:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """A deadline or a signal (`exit_code`) after so many seconds; `twice`: a second signal comes a moment later."""
+    """A deadline or a signal (`exit_code`) after some seconds; `twice`: a second signal follows."""
 
     seconds: float
     exit_code: int | None = None
@@ -66,21 +64,21 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class OneRun:
-    """A run to be made. `host`: the machine, "" for this one, where a dead process is known to be dead."""
+    """A run and its circumstances. `host`: its machine; "" is this one, whose ended processes are known."""
 
     config: Config
     options: RunOptions
     at: datetime
     process: SimulatedProcess = field(default_factory=SimulatedProcess)
     network: Network = GOOD_NETWORK
-    bounds: RecorderLimits = field(default_factory=RecorderLimits)
+    limits: RecorderLimits = field(default_factory=RecorderLimits)
     host: str = ""
     interruption: Interruption | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of it: a summary, or None where the process died or was told twice to stop; `seconds` it took."""
+    """A run's summary, or None if the process crashed or was stopped by two signals; `seconds` it took."""
 
     one_run: OneRun
     summary: Summary | None
@@ -89,12 +87,12 @@ class RunResult:
 
     @property
     def killed(self) -> bool:
-        """Whether it died."""
+        """Whether it crashed."""
         return self.one_run.process.dead
 
 
 def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock) -> RunResult:
-    """Run to the end. Raises whatever the collector raises that is no death."""
+    """Run until it ends or crashes. Raises what the collector raises, unless that is the crash."""
     clock.start = one_run.at
     rng = Random(one_run.options.run_id)  # noqa: S311 - chance, no secrets
     loop = VirtualLoop()
@@ -112,7 +110,6 @@ async def _main(
     one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, rng: Random
 ) -> Summary | None:
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
-    who = ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "")
     env = Environment(
         clock=clock,
         store=lambda workspace: MemoryStore(disk, one_run.process, workspace),
@@ -121,12 +118,12 @@ async def _main(
         rng=rng,
         offload=_inline,
         stop=stop,
-        process=ProcessIdentity(who.pid, who.host, "long ago"),
-        recorder_limits=one_run.bounds,
+        process=ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "long ago"),
+        recorder_limits=one_run.limits,
     )
     _interrupt(one_run.interruption, stop)
     try:
-        return await run(one_run.config, one_run.options, env, _nobody_watches)
+        return await run(one_run.config, one_run.options, env, no_progress)
     except asyncio.CancelledError:
         if one_run.process.dead or not (one_run.interruption and one_run.interruption.twice):
             raise
@@ -144,18 +141,13 @@ def _interrupt(interruption: Interruption | None, stop: StopRequest) -> None:
 
 
 async def _inline(work: Callable[[], T]) -> T:
-    """As a thread would, it lets others run first, and is not cancelled; nothing else happens while it works."""
+    """Like a thread, it lets other tasks run first and cannot be cancelled; nothing else runs while it works."""
     try:
         await asyncio.sleep(0)
     except asyncio.CancelledError:
         work()
         raise
     return work()
-
-
-@asynccontextmanager
-async def _nobody_watches(progress: Sequence[FetchProgress], clock: Clock) -> AsyncIterator[None]:
-    yield
 
 
 def _only(error: BaseException, *kinds: type[BaseException]) -> bool:

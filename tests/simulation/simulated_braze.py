@@ -1,6 +1,7 @@
-"""The stand-in asked directly: the API's rules and truth without a socket, with faults and others' spending by seed.
+"""The stand-in without a socket: the API's rules and counts, with faults and other clients' requests from a seed.
 
-It keeps a ledger of what it was asked and told, which is what the lake is held against.
+It records each request and its answer; the lake is checked against them. `tests/support/virtual.py` has the other fake,
+`VirtualBraze`: a small server with its own quota, so that the fetcher is not only checked against the stand-in.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 Points = list[tuple[int, int]]
 RequestedWindow = tuple[str, "SeriesKey", "Span"]
-"""A window, as the API sees it: the workspace's name, the series, the buckets."""
+"""A window as the API gets it: the workspace's name, the series, the buckets."""
 
 _HARMLESS = (None, Fault.SLOW, Fault.REPEATED)
 _NEED_POINTS = (Fault.FRACTIONAL, Fault.NEGATIVE, Fault.TEXT, Fault.OFF_BUCKET, Fault.CONFLICT)
-"""Faults that spoil a point: an answer without any stays right."""
+"""Faults that change a point: an answer without points stays right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of the last request for a window: its points, or None where no answer came; `at`: when."""
+    """The last answer to a window: its points, or None without a valid answer; `at`: the virtual time in seconds."""
 
     points: Points | None
     at: float
@@ -45,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What a night is like: the share of requests that meet each fault, and how many others send a request of ours."""
+    """A night's network: the share of requests that meet each fault, and other clients' requests for each of ours."""
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
     others: int = 0
@@ -56,7 +57,7 @@ GOOD_NETWORK = Network()
 
 
 class SimulatedBraze:
-    """`Transport` of one process."""
+    """The `Transport` of one process."""
 
     def __init__(self, simulation: Simulation, process: SimulatedProcess, network: Network, rng: Random) -> None:
         self._simulation, self._process, self._network, self._rng = simulation, process, network, rng
@@ -85,7 +86,7 @@ class SimulatedBraze:
     def _answer(
         self, question: Request, site: SimulatedWorkspace, asked: RequestedWindow
     ) -> tuple[Reply, Points | None]:
-        """The reply, and what it tells, or None where it is no answer."""
+        """The reply and its points, or None if it is not a valid answer."""
         self._process.check_alive()
         fault = self._fault()
         self._simulation.faults = Faults({fault: 1.0}) if fault else NO_FAULTS
@@ -102,7 +103,7 @@ class SimulatedBraze:
         simulation = self._simulation
         question = parse_query(request.parameters, site, simulation.now, simulation.options.boundary)
         if isinstance(question, BadRequest):
-            raise TypeError(f"the API refuses what was asked: {question.message}")
+            raise TypeError(f"the API refuses the request: {question.message}")
         return site.name, question.key, question.span
 
     def _fault(self) -> Fault | None:

@@ -1,7 +1,7 @@
-"""A process that can die: it counts its effects, and from the one it dies at none of its code does anything more.
+"""A simulated process that counts its effects and can crash at one of them; after that it has no more effects.
 
-An effect is what others can see: a file staged, published, deleted or moved, a sweep, a request sent. Handlers and
-`finally` blocks that run while the exception travels find every door shut, as after `kill -9`.
+An effect is what other processes can see: a file staged, published, deleted or moved, a staged file deleted, a request
+sent. Handlers and `finally` blocks that run after the crash cannot have any effect, as after `kill -9`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 REQUEST = "request"
 WRITES = frozenset({"stage", "publish"})
-"""The effects that want room on the disk."""
+"""The effects that need space on the disk."""
 
 
 class Killed(BaseException):
-    """The process is dead."""
+    """The process was killed."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class SimulatedProcess:
     failed: int = 0
 
     def effect(self, what: str) -> None:
-        """Say that the next effect is to happen. Raises Killed or LakeError in its place."""
+        """Count an effect that is about to happen. Raises Killed or LakeError instead of it."""
         self.check_alive()
         self.done[what] += 1
         if self._count() == self.kill_at:
@@ -58,13 +58,13 @@ class SimulatedProcess:
             self._fail(f"cannot {what}: Input/output error")
 
     def check_alive(self) -> None:
-        """Go on only where the process lives."""
+        """Raise Killed if the process was killed."""
         if self.dead:
             raise Killed
 
     @property
     def store_effects(self) -> int:
-        """How many effects the stores had."""
+        """How many effects there were but requests."""
         return self.done.total() - self.done[REQUEST]
 
     def _count(self) -> int:

@@ -1,4 +1,4 @@
-"""A data file that somebody removed, and a run that dies while it lands a part of what the file held."""
+"""A data file that was removed from outside, and a run that crashes while it lands part of what the file held."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _APPS = (App("ios", "id-ios"), App("web", "id-web"))
 
 
 def test_removed_file_and_death() -> None:
-    """Whichever effect it dies at, the next run fetches the rest: coverage never speaks of rows that are gone."""
+    """At whichever effect it crashes, the next run fetches the rest: coverage has no bucket without its row."""
     workspace = make_workspace(apps=_APPS, start=date(2026, 11, 1))
     for effect in range(1, 100):
         disk = Disk(published=lambda path, content: None)  # noqa: ARG005
@@ -34,7 +34,7 @@ def test_removed_file_and_death() -> None:
         assert _night(disk, workspace, 2).rows() >= rows, f"killed at effect {effect}"
         if not dying.result.killed:
             return
-    raise AssertionError("the run never got to its end")
+    raise AssertionError("the run never ended")
 
 
 class _Night:
