@@ -22,9 +22,9 @@ ZONES = {"newyork": "America/New_York", "tokyo": "Asia/Tokyo", "kolkata": "Asia/
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Four zones, four apps and five segments each, all scopes, both units, from before the clocks change."""
+    """Four zones, two apps and three segments each, all scopes, both units, from before the clocks change."""
     workspaces = [
-        {"name": name, "timezone": zone, "apps": make_apps(4), "segments": make_segments(5)}
+        {"name": name, "timezone": zone, "apps": make_apps(2), "segments": make_segments(3)}
         for name, zone in ZONES.items()
     ]
     site = Site(
@@ -34,8 +34,8 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: Site) -> None:
-    """Row by row the truth; again at the same instant: no request, no byte; the next night: lookback and new ones."""
+def test_a_lake_equals_the_truth_and_changes_only_with_new_counts(four: Site) -> None:
+    """Each row is the API's; at the same instant again: no request, no change; the next night: lookback and new days."""
     night = four.night
     first = night.run(NOW)
     assert (first.exit_code, first.report["windows_failed"]) == (0, 0)
@@ -49,7 +49,7 @@ def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: Si
     tomorrow = NOW + timedelta(days=1)
     four.simulation.now = tomorrow
     planned = night.call("plan", "--json", "--as-of", tomorrow.isoformat()).report
-    series = 4 * (4 + 4 * 5 + 1 + 5)
+    series = 4 * (2 + 2 * 3 + 1 + 3)
     assert planned["by_reason"]["gap"] == planned["by_reason"]["forced"] == 0
     assert planned["requests"] == series * (1 + 4)  # 15 days; 336 + 24 hours
     old = {row[:-1]: row[-1] for row in night.rows()}
@@ -62,14 +62,14 @@ def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: Si
     assert second.report["rows_restated"] == len(changed)
     assert second.report["rows_added"] == len(new) - len(old)
     key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
-    told = night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
-    assert told == [(len(changed), len(changed))]
+    restated = night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
+    assert restated == [(len(changed), len(changed))]
     higher = night.query("SELECT count(*) FROM {sessions_app_segment_hourly} WHERE revision = 1")
     assert higher == [(len({key for key in changed if key[1:3] == ("app_segment", "hour")}),)]
 
 
-def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
-    """A bad key stops its workspace, a dead segment fails alone, the sound one lands whole; the next run repairs."""
+def test_a_failing_workspace_does_not_affect_the_others(tmp_path: Path) -> None:
+    """A wrong key stops its workspace, a deleted segment fails alone, the third one lands; the next run repairs."""
     segments = make_segments(2)
     site = Site(
         tmp_path,
@@ -104,7 +104,7 @@ def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
 EVERY_FAULT = Faults(dict.fromkeys(Fault, 0.03), first_attempts=1, retry_after_seconds=0, slow_seconds=0.05)
 
 
-def test_the_lake_is_right_with_every_fault_at_once(tmp_path: Path) -> None:
+def test_the_lake_is_correct_with_every_fault_at_once(tmp_path: Path) -> None:
     """With every fault of the stand-in on, half of the first attempts fail, and the lake still equals the truth."""
     members = {"apps": make_apps(3), "segments": make_segments(3)}
     site = Site(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
@@ -117,8 +117,8 @@ def test_the_lake_is_right_with_every_fault_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hours", HourFormat)
-def test_every_way_to_write_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
-    """Whatever suffix the API gives an hour, each point lands in its own hour; unordered, with unknown fields."""
+def test_every_form_of_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
+    """In any form of an hour, each point lands in its own hour; also unordered, and with unknown fields."""
     naive = "workspace" if hours is HourFormat.NAIVE_LOCAL else "utc"
     site = Site(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
     options = Options(hour_format=hours, order=PointOrder.SHUFFLED, extra_fields=True)
@@ -129,7 +129,7 @@ def test_every_way_to_write_an_hour_is_read(tmp_path: Path, hours: HourFormat) -
 
 
 def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path) -> None:
-    """A bucket that the API leaves out has no row, is asked for no more, and a landed one that it leaves out stays."""
+    """A bucket that the API leaves out has no row and is not requested again; a landed one that it leaves out stays."""
     site = Site(tmp_path, {"name": "acme"}, units=["day"])
     key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
     first, second = days("2026-11-15", "2026-11-16").first, days("2026-11-16", "2026-11-16").first
@@ -146,7 +146,7 @@ def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path
 
 
 def test_a_bounded_run_takes_the_newest_and_the_next_goes_on(tmp_path: Path) -> None:
-    """--max-requests sends so many, newest first, exits 3 and names what it left; the next run asks for just that."""
+    """--max-requests limits the requests, newest first, exits 3 and names the rest; the next run requests just that."""
     site = Site(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
     with site.served():
         first = site.night.run(NOW, "--max-requests", "3")
@@ -171,14 +171,14 @@ def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
         assert site.night.run(NOW).report["requests"] == 0
         forced = site.night.run(NOW, "--from", "2026-10-05", "--to", "2026-10-06")
     assert (forced.report["requests"], forced.report["rows_restated"], forced.report["rows_unchanged"]) == (1, 1, 1)
-    told = site.night.query("SELECT date, new_sessions, revision FROM {restatements}")
-    assert told == [(date(2026, 10, 5), 7, 1)]
+    restated = site.night.query("SELECT date, new_sessions, revision FROM {restatements}")
+    assert restated == [(date(2026, 10, 5), 7, 1)]
     logged = site.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
     assert logged == [("new", 53, 53), ("forced", 2, 2)]
 
 
 def test_a_renamed_app_keeps_its_rows(tmp_path: Path) -> None:
-    """A new name for the same id asks for nothing again; rows written later bear it."""
+    """A new name for the same id requests nothing again; rows that are written later have it."""
     site = Site(tmp_path, {"name": "acme"}, units=["day"])
     with site.served():
         site.night.run(NOW)
@@ -192,7 +192,7 @@ def test_a_renamed_app_keeps_its_rows(tmp_path: Path) -> None:
 
 
 def test_a_changed_time_zone_is_refused(tmp_path: Path) -> None:
-    """The lake remembers the zone its days were cut in: under another one nothing is fetched, and exit is 2."""
+    """The lake keeps the time zone of its days: with another one nothing is fetched, and the exit code is 2."""
     site = Site(tmp_path, {"name": "acme"}, units=["day"])
     with site.served():
         site.night.run(NOW)
@@ -207,7 +207,7 @@ def test_a_changed_time_zone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
-    """A data file that is gone voids the coverage of its partition, and no other's."""
+    """A data file that is gone voids the coverage of its partition, and of no other."""
     site = Site(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
     with site.served():
         site.night.run(NOW)
@@ -217,8 +217,8 @@ def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
     assert site.night.rows() == site.truth()
 
 
-def test_options_that_name_nothing_are_refused(tmp_path: Path) -> None:
-    """An unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, told why."""
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
+    """Unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, with the reason."""
     night = Site(tmp_path, {"name": "acme"}).night
     for arguments, said in (
         (["--workspace", "acne"], "did you mean acme?"),

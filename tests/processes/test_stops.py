@@ -29,18 +29,18 @@ def make_site(folder: Path, options: Options | None = None, concurrency: int = 4
     return Site(folder, {"name": "acme", **members}, options=options, **spans)
 
 
-def check_converges(site: Site, asked: int) -> None:
-    """The next run asks for so many windows, finds no lock in its way, and makes the lake equal the truth."""
+def check_converges(site: Site, requests: int) -> None:
+    """The next run requests that many windows, finds no lock, and makes the lake equal the truth."""
     site.simulation.faults = Faults()
     with site.run() as program:
-        assert (program.wait(), program.report["requests"]) == (0, asked)
+        assert (program.wait(), program.report["requests"]) == (0, requests)
     assert "died" not in program.stderr
     assert site.night.rows() == site.truth()
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_a_signal_ends_a_run_with_all_that_came_landed(tmp_path: Path, number: Signals, code: int) -> None:
-    """A first signal lands every answer, prints the summary, exits 143 or 130; the next run asks for the rest alone."""
+def test_a_signal_ends_a_run_with_every_answer_landed(tmp_path: Path, number: Signals, code: int) -> None:
+    """A first signal lands every answer, prints the summary, exits 143 or 130; the next run requests the rest alone."""
     site = make_site(tmp_path, Options(latency_ms=(40, 60)))
     with site.served():
         with site.run() as program:
@@ -57,8 +57,8 @@ def test_a_signal_ends_a_run_with_all_that_came_landed(tmp_path: Path, number: S
         check_converges(site, WINDOWS - report["windows_ok"])
 
 
-def test_what_is_in_flight_gets_its_grace(tmp_path: Path) -> None:
-    """Answers that come within the grace are landed; those that do not are given up, and the run ends all the same."""
+def test_requests_in_flight_get_a_grace_period(tmp_path: Path) -> None:
+    """Answers within the grace period are landed; the other requests are given up, and the run ends."""
     members = {"apps": make_apps(4), "segments": make_segments(10)}
     with broken_server(None) as (silent, connections):
         workspaces = ({"name": "acme", **members}, {"name": "late", "endpoint": silent, **members})
@@ -82,7 +82,7 @@ def test_what_is_in_flight_gets_its_grace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: Signals, code: int) -> None:
-    """A second signal drops what is in flight: no trace, no lock left behind, and the next run converges."""
+    """A second signal drops what is in flight: no traceback, no lock is left, and the next run converges."""
     site = make_site(tmp_path, concurrency=8)
     with site.served():
         with site.run("--app", "app1") as program:
@@ -103,7 +103,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: Signals, code: 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_while_it_starts(tmp_path: Path, number: Signals, code: int) -> None:
-    """A program that has not got as far as its run ends without a trace, with nothing written."""
+    """Before its run has started, the program ends without a traceback and without writing anything."""
     site = make_site(tmp_path)
     with site.run() as program:
         program.until(lambda: "libarrow" in Path(f"/proc/{program.pid}/maps").read_text())
@@ -113,8 +113,8 @@ def test_a_signal_while_it_starts(tmp_path: Path, number: Signals, code: int) ->
     assert not site.night.lake.exists()
 
 
-def test_a_signal_while_the_pool_is_empty(tmp_path: Path) -> None:
-    """A lane that waits for the clock hour does not keep its run from ending."""
+def test_a_signal_while_the_quota_is_used_up(tmp_path: Path) -> None:
+    """A workspace that waits for the next hour does not keep the run from ending."""
     site = make_site(tmp_path, Options(pool=PoolOptions(limit=30)))
     with site.served():
         with site.run() as program:
@@ -129,13 +129,13 @@ def test_a_signal_while_the_pool_is_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signals", [1, 3])
 def test_signals_while_it_lands(tmp_path: Path, signals: int) -> None:
-    """However many signals come during a landing, it is finished, and the lock given back after it."""
+    """A landing is finished whatever number of signals comes, and then the lock is released."""
     site = make_site(tmp_path)
     with site.served():
-        with landing_held_up(site) as program:
-            for told in ("SIGTERM: no more is sent", "SIGTERM again", "SIGTERM again")[:signals]:
+        with delayed_landing(site) as program:
+            for message in ("SIGTERM: no more is sent", "SIGTERM again", "SIGTERM again")[:signals]:
                 program.send(SIGTERM)
-                program.until_it_says(told)
+                program.until_it_says(message)
             assert program.alive
         assert program.wait() == 143
         assert site.night.rows() == site.truth()
@@ -144,17 +144,17 @@ def test_signals_while_it_lands(tmp_path: Path, signals: int) -> None:
 
 
 @contextmanager
-def landing_held_up(site: Site) -> Iterator[Program]:
-    """A run whose journal is written, and whose landing cannot publish its first file before the block is left."""
+def delayed_landing(site: Site) -> Iterator[Program]:
+    """A run whose journal is written, and whose landing cannot publish its first file before the end of the block."""
     own = site.night.lake / "_collector/acme"
     with site.run() as program:
         program.until(lambda: list(own.glob("journal/*/*.parquet")))
         with (own / "mutex").open("ab") as mutex:
             program.suspend()
-            while not locked(mutex):  # it fell asleep while it published, with the lock held
+            while not locked(mutex):  # it was suspended while it published, with the lock held
                 program.resume()
                 program.suspend()
-            assert not list(site.night.lake.glob("sessions_*")), "it was faster than the test"
+            assert not list(site.night.lake.glob("sessions_*")), "the run was faster than the test"
             program.resume()
             yield program
         program.wait()

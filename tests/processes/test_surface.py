@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def bare(site: Site, *arguments: str, **environ: str) -> Program:
-    """The program without its config named."""
+    """Start the program without `--config`."""
     return Program(list(arguments), site.night, environ)
 
 
@@ -44,8 +44,8 @@ def bare(site: Site, *arguments: str, **environ: str) -> Program:
         (["--config", "nowhere.yaml", "validate"], 2, "nowhere.yaml"),
     ],
 )
-def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
-    """No command, an unknown one, an unknown option, a value that is none: told on stderr, with nothing on stdout."""
+def test_a_wrong_command_line_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
+    """No command, an unknown one, an unknown option, an invalid value: reported on stderr, with nothing on stdout."""
     with bare(site, *arguments) as program:
         assert (program.wait(), program.stdout) == (code, "")
     assert said in program.stderr
@@ -86,16 +86,16 @@ def test_each_log_line_is_an_object(site: Site) -> None:
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)
 
 
-def test_how_much_is_said(site: Site) -> None:
+def test_log_levels(site: Site) -> None:
     """-q: no log line of a good night; nothing: none either; -v: each step; -vv: each request."""
-    said = {}
+    lines = {}
     for option in ("-q", "--log-format=text", "-v", "-vv"):
         site.simulation.now += timedelta(days=1)
         with site.run(option) as program:
             assert program.wait() == 0
-        said[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
-    assert (said["-q"], said["--log-format=text"]) == ([], [])
-    assert 0 < len(said["-v"]) < len(said["-vv"])
+        lines[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
+    assert (lines["-q"], lines["--log-format=text"]) == ([], [])
+    assert 0 < len(lines["-v"]) < len(lines["-vv"])
 
 
 def test_the_config_is_found_by_the_environment(site: Site) -> None:
@@ -129,7 +129,7 @@ def test_plan_needs_no_key_and_run_does(site: Site) -> None:
 
 
 def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
-    """The lake's path leads to a file: exit 5 with what could not be written, no trace, the file as it was."""
+    """The lake's path leads to a file: exit 5 with the path, no traceback, and the file is unchanged."""
     site = Site(tmp_path, {"name": "acme"})
     site.night.lake.write_text("not a lake")
     with site.served(), site.run() as program:
@@ -141,8 +141,8 @@ def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["plan"], ["schema"], ["run"], ["run", "--json"], ["--help"]])
-def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) -> None:
-    """`collector … | head -0`: no trace, no complaint of the interpreter; a run has landed, and keeps its exit code."""
+def test_a_closed_pipe_gives_no_traceback(site: Site, arguments: list[str]) -> None:
+    """`collector … | head -0`: no traceback and no message of the interpreter; a run lands and keeps its exit code."""
     site.simulation.now += timedelta(days=1)
     as_of = ["--as-of", site.simulation.now.isoformat()] if arguments[0] in ("run", "plan") else []
     ours, theirs = os.pipe()
@@ -160,8 +160,8 @@ def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) ->
         assert site.night.rows() == site.truth()
 
 
-def test_closed_streams_are_nobodys_business(site: Site) -> None:
-    """`collector plan >&- 2>&-`: whoever started it without streams gets its exit code all the same."""
+def test_closed_streams_do_not_matter(site: Site) -> None:
+    """`collector plan >&- 2>&-`: started without streams, the program gives its exit code all the same."""
     line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan >&- 2>&-'
     ended = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
     assert ended.returncode == 0
@@ -182,7 +182,7 @@ main()
 """
 
 
-def test_the_interpreter_is_not_taken_down() -> None:
-    """A process ends with its code, what was printed and the handlers' work; a library's late thread finds it whole."""
+def test_the_interpreter_is_not_finalized() -> None:
+    """A process ends with its exit code after output and exit handlers; no module is finalized under a late thread."""
     ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "handlers ran\n", "")

@@ -22,33 +22,36 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 120
 STRIDE = int(os.environ.get("STRIDE", "5"))
-"""Every so manieth step is tried; 1 takes a third of a minute."""
-BROKEN_LINKS = """
+"""Each STRIDE-th step is tried; all of them take about 20 s."""
+BROKEN_CHAINS = """
     SELECT count(*) FROM (
-        SELECT *, lag(new_sessions) OVER told AS had, lag(collected_at) OVER told AS since,
-            row_number() OVER told AS place
+        SELECT *, lag(new_sessions) OVER chain AS expected_old, lag(collected_at) OVER chain AS expected_previous,
+            row_number() OVER chain AS expected_revision
         FROM {restatements}
-        WINDOW told AS (PARTITION BY scope, unit, app_id, segment_id, bucket_start ORDER BY revision, collected_at)
-    ) WHERE revision <> place OR old_sessions <> had OR previous_collected_at <> since"""
-LAST_TOLD = """
+        WINDOW chain AS (PARTITION BY scope, unit, app_id, segment_id, bucket_start ORDER BY revision, collected_at)
+    ) WHERE revision <> expected_revision OR old_sessions <> expected_old
+        OR previous_collected_at <> expected_previous"""
+"""Counts restatements that do not continue the one before."""
+WRONG_ROWS = """
     SELECT count(*) FROM {sessions_app_daily} row LEFT JOIN (
-        SELECT app_id, date, count(*) AS told, arg_max(new_sessions, revision) AS last FROM {restatements}
+        SELECT app_id, date, count(*) AS revisions, arg_max(new_sessions, revision) AS last FROM {restatements}
         WHERE scope = 'app' GROUP BY ALL
-    ) USING (app_id, date) WHERE revision <> coalesce(told, 0) OR sessions <> coalesce(last, sessions)"""
+    ) USING (app_id, date) WHERE revision <> coalesce(revisions, 0) OR sessions <> coalesce(last, sessions)"""
+"""Counts rows that are not what their last restatement says."""
 
 
 @dataclass
-class Nap:
-    """What came of a run that slept before one of its steps, and of the one that took over meanwhile."""
+class Suspension:
+    """The results of a run that was suspended before one of its steps, and of the run that took over meanwhile."""
 
     site: Site
     steps: int = 0
-    sleeper: Summary | None = None
+    suspended: Summary | None = None
     other: list[Summary] = field(default_factory=list)
     landed: dict[str, bytes] = field(default_factory=dict)
 
-    def take(self, at: int) -> None:
-        """Fall asleep; meanwhile a day goes by, its sessions arrive, and another run lands them."""
+    def make(self, at: int) -> None:
+        """Suspend a run before step `at`; meanwhile a day passes, its sessions arrive, and another run lands them."""
         config, site = self.site.night.settings(), self.site
         site.simulation.now = NOW + timedelta(days=1)
 
@@ -58,16 +61,16 @@ class Nap:
             self.landed = published(site)
 
         store = SuspendingStore(open_store(config.lake, "acme"), at, meanwhile)
-        self.sleeper = collect(config, NOW + timedelta(days=1), "sleeper", SystemClock(), lambda _: store)
+        self.suspended = collect(config, NOW + timedelta(days=1), "suspended", SystemClock(), lambda _: store)
         self.steps = store.steps
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A lake in which a first night has landed, and a copy of it beside, to begin from again."""
+    """A lake with a first night, and a copy of it from which each attempt starts."""
     segments: list[dict[str, Any]] = [{"name": "vip", "id": "id-vip"}]
     night: dict[str, Any] = {"start": "2026-10-25", "units": ["day"], "lookback": {"day": 40, "hour": 0}}
-    site = Site(tmp_path_factory.mktemp("naps"), {"name": "acme", "segments": segments}, **night)
+    site = Site(tmp_path_factory.mktemp("suspended"), {"name": "acme", "segments": segments}, **night)
     with site.served():
         config = site.night.settings()
         assert collect(config, NOW, "first", SystemClock(), stores_of(config)).exit_code == 0
@@ -83,36 +86,36 @@ def fresh(site: Site) -> Site:
     return site
 
 
-def test_a_run_that_wakes_up_at_any_step_changes_nothing(site: Site) -> None:
-    """Asleep before each step in turn while another run lands newer counts: when it wakes up, not a byte changes."""
+def test_a_run_suspended_at_any_step_changes_nothing(site: Site) -> None:
+    """Suspended before each step in turn while another run lands newer counts: when it resumes, no byte changes."""
     codes: list[int] = []
     for at in range(1, MOST_STEPS, STRIDE):
-        nap = Nap(fresh(site))
-        nap.take(at)
-        if not nap.other:
+        suspension = Suspension(fresh(site))
+        suspension.make(at)
+        if not suspension.other:
             break
-        assert nap.sleeper is not None
-        codes.append(nap.sleeper.exit_code)
-        check(nap)
-    print(f"\nasleep at {len(codes)} of {at} steps, each ended with 0 or 4: {Counter(codes)}")  # noqa: T201
+        assert suspension.suspended is not None
+        codes.append(suspension.suspended.exit_code)
+        check(suspension)
+    print(f"\nsuspended at {len(codes)} of {at} steps, each ended with 0 or 4: {Counter(codes)}")  # noqa: T201
     assert codes.count(4) > len(codes) / 2
     assert set(codes) == {0, 4}
 
 
 def published(site: Site) -> dict[str, bytes]:
-    """All but what is staged, which the next run sweeps away."""
+    """All files but the staged ones, which the next run deletes."""
     return {path: content for path, content in site.night.bytes().items() if "/staging/" not in path}
 
 
-def check(nap: Nap) -> None:
-    """The lake is the other run's, whole and true; the next run has nothing to do."""
-    site = nap.site
-    assert [summary.exit_code for summary in nap.other] in ([0], [4]), nap.other
-    if nap.other[0].exit_code == 0:
-        assert published(site) == nap.landed
+def check(suspension: Suspension) -> None:
+    """The lake is the other run's, complete and correct; the next run has nothing to do."""
+    site = suspension.site
+    assert [summary.exit_code for summary in suspension.other] in ([0], [4]), suspension.other
+    if suspension.other[0].exit_code == 0:
+        assert published(site) == suspension.landed
         assert site.night.rows() == site.truth()
-        assert site.night.query(BROKEN_LINKS) == [(0,)]
-        assert site.night.query(LAST_TOLD) == [(0,)]
+        assert site.night.query(BROKEN_CHAINS) == [(0,)]
+        assert site.night.query(WRONG_ROWS) == [(0,)]
     config = site.night.settings()
     after = collect(config, site.simulation.now, "after", ClockAhead(), stores_of(config))
     assert after.exit_code == 0

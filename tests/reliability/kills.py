@@ -1,4 +1,4 @@
-"""Runs that die at random, each lake's whole story told by one seed. `python -m tests.reliability.kills --help`."""
+"""Runs that are killed at random, each lake from one seed. `python -m tests.reliability.kills --help`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from random import Random
 from tests.support.crash_test import SMALL_LIMITS, CrashPlan, CrashTest
 
 DEATHS = 8
-"""Runs that may die on one lake, one after the other."""
+"""Runs that may be killed on one lake, one after the other."""
 
 
 def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
-    """A night, runs that die while the API's counts go on changing, and two that live. Returns how many were killed."""
-    chance = Random(seed)  # noqa: S311  # to be repeated, not to be secret
+    """A night, runs that are killed while the API's counts change, and two that are not. Returns how many were killed."""
+    chance = Random(seed)  # noqa: S311  # repeatable, not secret
     crash_test = CrashTest(folder, seed, latency_ms=(1, 60))
     with crash_test.served():
         crash_test.run()
         for _ in range(deaths):
             crash_test.wait(hours=chance.choice((1, 7, 24)))
             crash_test.change(chance)
-            crash_test.run_crashing(_death(chance))
+            crash_test.run_crashing(_draw_crash(chance))
             crash_test.ledger.check_readable()
         crash_test.change(chance)
         crash_test.run()
@@ -36,8 +36,8 @@ def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
     return crash_test.killed
 
 
-def _death(chance: Random) -> CrashPlan:
-    """At any step, at one that others see, in the middle of a write, or at any instant from outside."""
+def _draw_crash(chance: Random) -> CrashPlan:
+    """A crash at any step, at one that others see, in the middle of a write, or at any instant from outside."""
     limits = SMALL_LIMITS if chance.random() < 0.5 else {}
     match chance.randrange(4):
         case 0:
@@ -50,23 +50,24 @@ def _death(chance: Random) -> CrashPlan:
 
 
 def main() -> None:
-    """Kill so many runs, or replay one seed; say what became of each lake."""
+    """Kill a number of runs, or replay one seed; report each lake."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="so many at least [default: 200]")
+    parser.add_argument("--kills", type=int, default=200, help="at least this many [default: 200]")
     parser.add_argument("--first-seed", type=int, default=int(time.time()), help="[default: from the clock]")
-    parser.add_argument("--seed", type=int, help="this one alone")
-    asked = parser.parse_args()
+    parser.add_argument("--seed", type=int, help="replay this seed alone")
+    arguments = parser.parse_args()
     began, killed, lakes = time.monotonic(), 0, 0
-    for seed in [asked.seed] if asked.seed is not None else count(asked.first_seed):
-        killed += _told(seed)
+    for seed in [arguments.seed] if arguments.seed is not None else count(arguments.first_seed):
+        killed += _crash_or_name(seed)
         lakes += 1
         say(f"seed {seed}: {killed} runs killed so far, on {lakes} lakes; nothing lost")
-        if killed >= asked.kills:
+        if killed >= arguments.kills:
             break
     say(f"kills={killed} lakes={lakes} lost=0 seconds={time.monotonic() - began:.0f}")
 
 
-def _told(seed: int) -> int:
+def _crash_or_name(seed: int) -> int:
+    """The number of kills; a seed that fails is printed."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             return crash_repeatedly(Path(folder), seed)
@@ -76,7 +77,7 @@ def _told(seed: int) -> int:
 
 
 def say(line: str) -> None:
-    """Tell it at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

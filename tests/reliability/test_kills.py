@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 CHAINS = 3
 SEEN = ("rename", "remove")
-"""The steps that others see: each puts a whole file in place, or takes one away."""
+"""The steps that others see: each publishes or removes a file."""
 
 
 @pytest.mark.parametrize("chain", range(CHAINS))
 def test_a_run_killed_at_any_step_of_a_landing_is_finished_by_the_next(tmp_path: Path, chain: int) -> None:
-    """SIGKILL before each rename and removal in turn, restatements under way, over a month's end: nothing is lost.
+    """SIGKILL before each rename and removal in turn, with restatements, across a month's end: nothing is lost.
 
-    The API's counts change again before the next run; all tables read whole in between; each restatement is told once.
+    The API's counts change again before the next run; all tables are readable in between; no restatement is doubled.
     """
     crash_test, chance = CrashTest(tmp_path, scopes=["app_segment"]), Random(chain)  # noqa: S311
     with crash_test.served():
@@ -42,5 +42,5 @@ def test_a_run_killed_at_any_step_of_a_landing_is_finished_by_the_next(tmp_path:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_runs_killed_at_random_lose_nothing(tmp_path: Path, seed: int) -> None:
-    """Runs that die one after the other, at random instants and in the middle of a write, leave a lake that is true."""
+    """Runs killed one after the other, at random instants and in the middle of a write, leave a correct lake."""
     assert crash_repeatedly(tmp_path, seed, deaths=3)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from collector.simulator.options import LateOptions, Options
-from tests.processes.test_suspended_runs import BROKEN_LINKS
+from tests.processes.test_suspended_runs import BROKEN_CHAINS
 from tests.stores.bucket_site import BucketSite
 from tests.support.builders import NOW
 from tests.support.crash_test import CrashPlan, CrashServer
@@ -48,7 +48,7 @@ def test_killed_at_every_effect_the_lake_is_readable_and_converges(tmp_path: Pat
             after = site.night.run(site.simulation.now)
             assert after.exit_code == 0, after.stderr
             assert site.night.rows() == site.truth(), f"killed at effect {number}"
-            assert site.night.query(BROKEN_LINKS) == [(0,)]
+            assert site.night.query(BROKEN_CHAINS) == [(0,)]
             assert site.night.query(EVERY_REVISION_IS_TOLD) == [(0,)]
             if code == 0:
                 break

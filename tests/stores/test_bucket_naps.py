@@ -12,7 +12,7 @@ import pytest
 from collector.clock import SystemClock
 from collector.lake.objects import Bucket, ObjectStore
 from collector.lake.stores import store_factory
-from tests.processes.test_suspended_runs import BROKEN_LINKS, LAST_TOLD
+from tests.processes.test_suspended_runs import BROKEN_CHAINS, WRONG_ROWS
 from tests.stores.bucket_site import BucketSite
 from tests.support.builders import NOW
 from tests.support.suspending_store import ClockAhead, SuspendingStore, collect
@@ -82,8 +82,8 @@ class Nap:
         site, config = self.site, self.site.night.settings()
         for _ in range(2):
             assert site.night.rows() == site.truth(), f"asleep at step {number}"
-            assert site.night.query(BROKEN_LINKS) == [(0,)]
-            assert site.night.query(LAST_TOLD) == [(0,)]
+            assert site.night.query(BROKEN_CHAINS) == [(0,)]
+            assert site.night.query(WRONG_ROWS) == [(0,)]
             stores = store_factory(config.lake, config.storage)
             assert collect(config, site.simulation.now, "after", ClockAhead(), stores).exit_code == 0
 

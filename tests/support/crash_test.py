@@ -131,7 +131,7 @@ class CrashTest:
         self.now = MONTHS_END
         self.workspace: Workspace = self.night.settings().workspaces[0]
         self.simulation = Simulation([self.workspace], Options(seed=seed, latency_ms=latency_ms), now=self.now)
-        self.ledger = Ledger(self)
+        self.ledger = Ledger(self.night, self.simulation, self.workspace)
         self.killed = 0
         """How many runs have been killed so far."""
         self._as_of: dict[str, datetime] = {}
