@@ -35,7 +35,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_a_lake_equals_the_truth_and_changes_only_with_new_counts(four: Site) -> None:
-    """Each row is the API's; at the same instant again: no request, no change; the next night: lookback and new days."""
+    """Each row is the API's; at the same instant again: no request, no change; the next night: lookback and new day."""
     night = four.night
     first = night.run(NOW)
     assert (first.exit_code, first.report["windows_failed"]) == (0, 0)
@@ -218,7 +218,7 @@ def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
 
 
 def test_invalid_options_are_refused(tmp_path: Path) -> None:
-    """Unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, with the reason."""
+    """Unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, with reason."""
     night = Site(tmp_path, {"name": "acme"}).night
     for arguments, said in (
         (["--workspace", "acne"], "did you mean acme?"),

@@ -17,7 +17,7 @@ DEATHS = 8
 
 
 def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
-    """A night, runs that are killed while the API's counts change, and two that are not. Returns how many were killed."""
+    """A night, runs that are killed while the API's counts change, and two that are not. Returns the kills."""
     chance = Random(seed)  # noqa: S311  # repeatable, not secret
     crash_test = CrashTest(folder, seed, latency_ms=(1, 60))
     with crash_test.served():
