@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import click
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
+PAGES = {path: path.read_text() for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]}
 EVERYTHING = "\n".join(PAGES.values())
 
 
@@ -24,7 +24,7 @@ def _commands() -> list[click.Command]:
 
 @pytest.mark.parametrize("command", _commands(), ids=lambda command: str(command.name))
 def test_every_command_and_flag_is_in_the_docs(command: click.Command) -> None:
-    """Whatever the command line offers is told of in README or docs/."""
+    """Each command and each option is on a page."""
     assert f"collector {command.name}" in EVERYTHING or f"make {command.name}" in EVERYTHING
     for option in command.params:
         flag = max(option.opts, key=len)
@@ -54,8 +54,8 @@ def test_every_exit_code_is_in_the_readme() -> None:
         assert re.search(rf"^\| {code}\b", readme, re.MULTILINE), code
 
 
-def test_every_make_target_is_told() -> None:
-    """`make` lists each target, and README or docs name it."""
+def test_every_make_target_is_documented() -> None:
+    """`make` lists each target, and a page names it."""
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
