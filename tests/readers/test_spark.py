@@ -88,7 +88,7 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
         assert all(row.comment for row in columns), name
     with session(landed) as opened:
         for name in names:
-            ours = next(opened.answers(f"FROM {name}"))
+            ours = next(opened.execute(f"FROM {name}"))
             theirs = answer(spark.sql(f"SELECT * FROM {name}"))
             assert theirs.column_names == ours.column_names
             assert in_order(rows_of(theirs)) == in_order(rows_of(ours)), name
