@@ -131,7 +131,7 @@ def _open_session(config: Config) -> Session:
         if error.name != "duckdb":
             raise
         raise QueryRefused("sql requires DuckDB: install it with pip install 'braze-session-collector[sql]'") from error
-    from collector.lake.catalog import TABLES
+    from collector.lake.tables import TABLES
     from collector.query.engines.engine import absent_tables, lake_location
 
     store = open_lake(config)

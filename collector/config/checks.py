@@ -85,7 +85,7 @@ def check_order(check: ConfigCheck) -> None:
 
 
 def first_path(check: ConfigCheck, places: tuple[KeyPath, ...], *key: str) -> KeyPath | None:
-    """The path at which the key stands in the first of the places that has it."""
+    """The path of the key in the first of the places that has it."""
     return next((path for place in places if check.has(path := (*place, *key))), None)
 
 

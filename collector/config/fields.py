@@ -53,7 +53,7 @@ def check_fields(check: ConfigCheck) -> None:
         FileModel.model_validate(check.document.data)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        # Unknown keys first: a misspelled key also explains why the key that it stands for is missing.
+        # Unknown keys first: a misspelled key also explains why the right key is missing.
         for detail in sorted(found, key=lambda each: each["type"] != "extra_forbidden"):
             _note(check, detail)
 

@@ -148,7 +148,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
+    """A config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
 
     `warnings`: what is not a mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
     """

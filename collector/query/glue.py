@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
 from collector.query import QueryRefused
 from collector.query.engines.engine import lake_location
 from collector.query.engines.hive import HIVE_TYPES, Athena
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from collector.config.settings import Config
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
 
 

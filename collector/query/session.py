@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow.fs import FileInfo, FileSystemHandler, FileType, PyFileSystem
 
-from collector.lake.catalog import TABLES
 from collector.lake.store import LakeError
+from collector.lake.tables import TABLES
 from collector.query import QueryRefused
 from collector.query.engines.duckdb import DuckDB
 from collector.query.views import ddl_statements, view_statements
@@ -26,8 +26,8 @@ from collector.query.views import ddl_statements, view_statements
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from collector.lake.catalog import Table
     from collector.lake.store import Store
+    from collector.lake.tables import Table
     from collector.query.engines.engine import LakeLocation
 
 

@@ -12,14 +12,14 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collector.lake.catalog import COVERAGE, SESSIONS, TABLES
+from collector.lake.tables import COVERAGE, SESSIONS, TABLES
 from collector.model import Scope, Unit
 from collector.query import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from collector.lake.catalog import Table
+    from collector.lake.tables import Table
     from collector.query.engines.engine import Engine, LakeLocation
 
 

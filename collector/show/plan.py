@@ -42,7 +42,7 @@ class WorkspacePlan:
 
     @property
     def requests(self) -> int:
-        """Windows: each is one request, retries aside."""
+        """Windows: each is one request, not counting retries."""
         return sum(self.by_reason)
 
     @property

@@ -72,7 +72,7 @@ class ProgressSnapshot:
     """One workspace, or all of them, at one moment. `answered`, `failed`, `skipped` and `planned` count windows.
 
     `per_second` is the current rate; `seconds_left` is None while no rate is known. `quota` is (remaining, limit), each
-    None until the API has reported it, and None as a whole for several workspaces, whose quotas do not add up.
+    None until the API has reported it, and for several workspaces, whose quotas do not add up.
     """
 
     name: str

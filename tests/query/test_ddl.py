@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from collector.cli.query import ENGINES
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
 from tests.night import Night, make_document
 from tests.query.declared import ddl, declared
 from tests.query.examples import session

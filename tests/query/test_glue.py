@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collector.cli.main import cli
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

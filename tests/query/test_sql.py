@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collector.cli.main import cli
-from collector.lake.catalog import TABLES
 from collector.lake.local import LocalStore
 from collector.lake.store import LakeError
+from collector.lake.tables import TABLES
 from collector.query.engines.engine import LakeLocation, absent_tables
 from collector.query.session import Session
 from tests.night import Night, make_document

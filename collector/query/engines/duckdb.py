@@ -11,7 +11,7 @@ from collector.query.engines.engine import INSTANT, Engine, comma_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
     from collector.query.views import View, ViewColumn
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
 from collector.query import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from collector.config.settings import Config
-    from collector.lake.catalog import Column, Table
     from collector.lake.store import Store
+    from collector.lake.tables import Column, Table
     from collector.query.views import View
 
 

@@ -16,7 +16,7 @@ from collector.query.engines.engine import INSTANT, Engine, backslash_literal, c
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
     from collector.query.views import View
 
