@@ -65,3 +65,11 @@ def test_links_lead_somewhere() -> None:
     for page, text in PAGES.items():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    """Each Python file that docs/architecture.md names is in the package or in the tests."""
+    files = [path.as_posix() for folder in ("collector", "tests") for path in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([a-z_/]+\.py)`", PAGES[ROOT / "docs" / "architecture.md"]))
+    assert named
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in files)} == set()
