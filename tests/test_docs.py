@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 }
 PAGE_OF_COMMAND = {
     "run": "docs/operations.md",
@@ -145,3 +145,11 @@ def test_links_lead_to_files() -> None:
     for page, text in PAGES.items():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             assert link.startswith("http") or (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    """Each Python file that docs/architecture.md names is in the package or in the tests."""
+    files = [path.as_posix() for folder in ("collector", "tests") for path in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([a-z_/]+\.py)`", PAGES["docs/architecture.md"]))
+    assert named
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in files)} == set()
