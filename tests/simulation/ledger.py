@@ -226,10 +226,10 @@ class Ledger:
             if not known or known[-1][1] is not rows:
                 known.append((self._disk.files[path].content, rows))
 
-    def _check_nothing_waited_long(self, died: float) -> None:
+    def _check_nothing_waited_long(self, crashed_at: float) -> None:
         safe = {(key_of(row), Span(row["first"], row["stop"])) for row in self._entries}
         for (name, key, span), answer in self._answers.items():
-            late = name == self.name and answer.points is not None and answer.at < died - _MOST_UNSAFE_SECONDS
+            late = name == self.name and answer.points is not None and answer.at < crashed_at - _MOST_UNSAFE_SECONDS
             _require(not late or (key, span) in safe, f"{key} {span} was answered long before the crash, and is lost")
 
     def _wanted(self, workspace: Workspace, result: RunResult) -> list[Sent]:

@@ -127,7 +127,7 @@ class Model:
 
 
 def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
-    """A journal entry, one dict a window, with the buckets that a whole answer leaves out."""
+    """A journal file as one dict for each window. A complete answer has no list of buckets; it is filled in here."""
     rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).to_pylist()
     for row in rows:
         row["buckets"] = list(range(row["first"], row["stop"])) if row["buckets"] is None else row["buckets"]

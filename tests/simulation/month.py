@@ -170,12 +170,12 @@ class Month:
     def _again(self, result: RunResult) -> None:
         """A second run with the same as_of right after a complete one sends nothing and changes no byte."""
         one_run, options = result.one_run, result.one_run.options
-        whole = (
+        complete = (
             result.summary is not None
             and result.summary.exit_code == 0
             and options == RunOptions(options.run_id, options.as_of)
         )
-        if not whole or one_run.process.suspend_at:  # another run may have answered meanwhile, with a later as_of
+        if not complete or one_run.process.suspend_at:  # another run may have answered meanwhile, with a later as_of
             return
         before = self._files()
         drawn = DrawnRun.plain(one_run.config, self._now, self.counts.runs, options.as_of)

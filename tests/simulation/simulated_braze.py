@@ -72,19 +72,19 @@ class SimulatedBraze:
         authorization = request.headers.get("Authorization", "")
         site = self._simulation.sites[authorization.removeprefix("Bearer ")]
         question = Request("GET", request.url.path, request.url.query, authorization)
-        asked = self._asked(question, site)
-        self.answers[asked] = Answer(None, _now())
+        window = self._window(question, site)
+        self.answers[window] = Answer(None, _now())
         await asyncio.sleep(self._network.latency * self._rng.random())
-        reply, points = self._answer(question, site, asked)
+        reply, points = self._answer(question, site, window)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
         self._process.check_alive()
         if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
-        self.answers[asked] = Answer(points, _now())
+        self.answers[window] = Answer(points, _now())
         return Response(reply.status, reply.headers, reply.body)
 
     def _answer(
-        self, question: Request, site: SimulatedWorkspace, asked: RequestedWindow
+        self, question: Request, site: SimulatedWorkspace, window: RequestedWindow
     ) -> tuple[Reply, Points | None]:
         """The reply and its points, or None if it is not a valid answer."""
         self._process.check_alive()
@@ -95,11 +95,11 @@ class SimulatedBraze:
         reply = self._endpoint.answer(question)
         if reply.status != 200:
             return reply, None
-        points = self._simulation.site_rows(site, asked[1], asked[2], self._simulation.now)
+        points = self._simulation.site_rows(site, window[1], window[2], self._simulation.now)
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 
-    def _asked(self, request: Request, site: SimulatedWorkspace) -> RequestedWindow:
+    def _window(self, request: Request, site: SimulatedWorkspace) -> RequestedWindow:
         simulation = self._simulation
         question = parse_query(request.parameters, site, simulation.now, simulation.options.boundary)
         if isinstance(question, BadRequest):

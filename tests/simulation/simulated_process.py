@@ -28,7 +28,7 @@ class Killed(BaseException):
 class SimulatedProcess:
     """Where the process crashes, is suspended, or finds its disk failing. Effects are numbered from 1.
 
-    `kill_at`: it dies instead of this effect. `store_effects_only`: requests are not counted for that.
+    `kill_at`: it crashes instead of this effect. `store_effects_only`: requests are not counted for that.
     `suspend_at`: the store effect before which it is suspended; `meanwhile` is called then.
     `failing_writes`: writes that find the disk full. `failing_effects`: store effects that fail with an I/O error.
     """

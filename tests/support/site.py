@@ -1,4 +1,4 @@
-"""A stand-in for the API with a config and a lake that belong to it: what most tests of whole runs start from."""
+"""A stand-in for the API with a config and a lake that belong to it: the start of most tests of complete runs."""
 
 from __future__ import annotations
 
