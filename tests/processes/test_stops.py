@@ -129,13 +129,13 @@ def test_a_signal_while_the_quota_is_used_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signals", [1, 3])
 def test_signals_while_it_lands(tmp_path: Path, signals: int) -> None:
-    """A landing is finished whatever number of signals comes, and then the lock is released."""
+    """A landing is finished whatever number of signals comes, then the lock is released; the first two are logged."""
     site = make_site(tmp_path)
     with site.served():
         with delayed_landing(site) as program:
             for count in range(1, signals + 1):
                 program.send(SIGTERM)
-                program.until(lambda: program.stderr.count("SIGTERM") >= count)  # noqa: B023  # called at once
+                program.until(lambda: program.stderr.count("SIGTERM") >= min(count, 2))  # noqa: B023  # called at once
             assert program.alive
         assert program.wait() == 143
         assert site.night.rows() == site.truth()
