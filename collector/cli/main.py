@@ -137,7 +137,7 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
 def repair(ctx: click.Context, /, workspaces: tuple[str, ...], dry_run: bool, foreign: bool, as_json: bool) -> None:
     """Read every file of the lake whole, and move aside what is damaged: the next run fetches it again.
 
-    Nothing is removed: damaged files go to _collector/WORKSPACE/damaged/ in the lake. Exit 0: all that is left is
+    Nothing is removed: damaged files go to _collector/WORKSPACE/quarantine/ in the lake. Exit 0: all that is left is
     sound; 5: something was left that is not.
     """
     from collector import commands

@@ -156,7 +156,9 @@ def print_repair(repairs: Sequence[RepairResult], strays: Sequence[str], *, dry_
         )
         for found in repair.found:
             page.line(f"  {found.path}: {found.reason}", "bold yellow")
-            page.line(f"    {f'moved to {found.moved_to}' if found.moved_to else 'left where it is'}; {found.lost}")
+            page.line(
+                f"    {f'moved to {found.moved_to}' if found.moved_to else 'left where it is'}; {found.consequence}"
+            )
         if repair.problem is not None:
             page.line(f"  not gone through to the end: {repair.problem}", "bold red")
     for path in strays:
@@ -177,10 +179,10 @@ def repair_json(repairs: Sequence[RepairResult], strays: Sequence[str]) -> dict[
                 "found": [
                     {
                         "path": found.path,
-                        "kind": found.place.value,
+                        "kind": found.kind.value,
                         "reason": found.reason,
                         "moved_to": found.moved_to,
-                        "then": found.lost,
+                        "then": found.consequence,
                     }
                     for found in repair.found
                 ],
@@ -196,9 +198,9 @@ def _next_step(repairs: Sequence[RepairResult], dry_run: bool) -> list[str]:
     lines = []
     if any(found.moved_to for found in found):
         lines.append("next: collector run. What was moved is kept until you remove it")
-    if dry_run and any(found.place is not FileKind.FOREIGN for found in found):
+    if dry_run and any(found.kind is not FileKind.FOREIGN for found in found):
         lines.append("next: collector repair moves them aside")
-    if any(found.place is FileKind.FOREIGN and not found.moved_to for found in found):
+    if any(found.kind is FileKind.FOREIGN and not found.moved_to for found in found):
         lines.append("next: collector repair --foreign moves foreign files aside, too")
     return lines
 

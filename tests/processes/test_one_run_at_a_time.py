@@ -95,7 +95,7 @@ def test_a_dead_holder_does_not_block_the_night(tmp_path: Path, reaped: bool) ->
             dead.ended()
         with site.run() as program:
             assert program.ended() == 0
-        assert f"died (pid {dead.pid})" in program.stderr
+        assert f"(pid {dead.pid}) ended" in program.stderr
         assert site.night.rows() == site.truth()
 
 
@@ -106,7 +106,7 @@ def test_the_lease_of_another_host_blocks_until_it_has_run_out(tmp_path: Path) -
     lock.parent.mkdir(parents=True)
 
     def hold(until: datetime) -> None:
-        process = {"pid": os.getpid(), "host": "elsewhere", "born": "1"}
+        process = {"pid": os.getpid(), "host": "elsewhere", "start_time": "1"}
         holder = {"run_id": "theirs", "process": process, "started": "2026-11-23T03:00:00+00:00"}
         lock.write_text(json.dumps({**holder, "until": until.isoformat()}))
 
@@ -164,7 +164,7 @@ def test_a_holder_that_slept_past_its_lease_publishes_nothing(tmp_path: Path) ->
             assert site.night.rows() == site.truth()
             sleeper.wake()
             assert sleeper.ended() == 4
-        assert "another run has taken it" in sleeper.stderr
+        assert "another run has taken" in sleeper.stderr
         assert site.night.bytes() == landed
         with site.run() as program:
             assert (program.ended(), program.report["requests"]) == (0, 0)
@@ -203,7 +203,7 @@ def test_a_process_stopped_while_it_publishes_is_named(tmp_path: Path) -> None:
     mutex.parent.mkdir(parents=True)
 
     def impatient(workspace: str) -> LocalStore:
-        return LocalStore(site.night.lake, paths.internal_folder(workspace), patience_seconds=0.5)
+        return LocalStore(site.night.lake, paths.internal_folder(workspace), mutex_timeout_seconds=0.5)
 
     with site.served(), subprocess.Popen([sys.executable, "-c", HOLD, mutex], stdout=subprocess.PIPE) as stopped:
         assert stopped.stdout

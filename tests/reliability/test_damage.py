@@ -46,12 +46,12 @@ def emptied(file: Path) -> None:
 
 
 def zeroed(file: Path) -> None:
-    """As a file system does after a crash: the length is right."""
+    """As some file systems do after a crash: the length is correct, the content is zeros."""
     file.write_bytes(bytes(file.stat().st_size))
 
 
 def zeroed_inside(file: Path) -> None:
-    """The footer is sound; a page is not what its checksum says."""
+    """The footer is correct; a page does not match its checksum."""
     data = bytearray(file.read_bytes())
     data[60:90] = bytes(30)
     file.write_bytes(data)
@@ -67,7 +67,7 @@ def of_another_type(file: Path) -> None:
 
 
 def of_another_month(file: Path) -> None:
-    """A sound file, put back in the wrong place."""
+    """A valid file, restored to the wrong place."""
     rows = pq.ParquetFile(file).read()
     late = pa.array([datetime(2026, 12, 1, tzinfo=UTC)] * rows.num_rows, pa.timestamp("us", "UTC"))
     pq.write_table(rows.set_column(rows.column_names.index("hour"), "hour", late), file)
@@ -82,25 +82,25 @@ DAMAGES = [cut, emptied, zeroed, zeroed_inside, of_another_schema, of_another_ty
 def test_a_damaged_file_is_named_and_never_overwritten(
     ordeal: Ordeal, damage: Callable[[Path], None], path: str
 ) -> None:
-    """A run that meets it ends with 5 and names it; `repair` keeps it aside; the next run fetches what it held."""
+    """A run exits with 5 and names the file; `repair` quarantines it; the next run fetches its data again."""
     file = ordeal.night.lake / path
     damage(file)
     left = file.read_bytes()
     met = ordeal.night.run(ordeal.now)
-    assert (met.exit_code, f"{path} is not as the collector wrote it" in met.stderr) == (5, True), met.stderr
+    assert (met.exit_code, f"{path} is damaged" in met.stderr) == (5, True), met.stderr
     assert "collector repair" in met.stderr
     assert file.read_bytes() == left
 
     (found,) = check_repair(ordeal)
-    assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/damaged/{path}")
+    assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/quarantine/{path}")
     assert (ordeal.night.lake / found["moved_to"]).read_bytes() == left
-    assert ("are lost" in found["then"]) == (path == RESTATEMENTS)
+    assert ("restatements" in found["then"]) == (path == RESTATEMENTS)
     assert ordeal.night.run(ordeal.now).exit_code == 0
     ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
 
 
-def test_rows_of_another_month_are_damage_too(ordeal: Ordeal) -> None:
-    """A sound file in another's place is found, and what belongs there is fetched again."""
+def test_a_file_with_rows_of_another_month_is_damaged(ordeal: Ordeal) -> None:
+    """A valid file in another's place is found, and the data that belongs there is fetched again."""
     of_another_month(ordeal.night.lake / DATA)
     (found,) = check_repair(ordeal)
     assert "2026-12-01" in found["reason"]
@@ -109,17 +109,17 @@ def test_rows_of_another_month_are_damage_too(ordeal: Ordeal) -> None:
 
 
 def test_a_file_damaged_twice_is_kept_twice(ordeal: Ordeal) -> None:
-    """What was moved aside is never overwritten by what is moved aside later."""
+    """A quarantined file is never overwritten by one that is quarantined later."""
     for _ in range(2):
         cut(ordeal.night.lake / DATA)
         check_repair(ordeal)
         assert ordeal.night.run(ordeal.now).exit_code == 0
-    kept = {path for path in ordeal.night.bytes() if "/damaged/" in path}
-    assert kept == {f"_collector/acme/damaged/{DATA}", f"_collector/acme/damaged/{DATA}.2"}
+    kept = {path for path in ordeal.night.bytes() if "/quarantine/" in path}
+    assert kept == {f"_collector/acme/quarantine/{DATA}", f"_collector/acme/quarantine/{DATA}.2"}
 
 
-def test_a_damaged_log_costs_the_log(ordeal: Ordeal) -> None:
-    """Nothing is asked again, and no count is lost with it."""
+def test_a_damaged_log_loses_only_the_log(ordeal: Ordeal) -> None:
+    """Nothing is requested again, and no count is lost."""
     ordeal.run()
     log = next((ordeal.night.lake / "collection_log").rglob("*.parquet"))
     cut(log)
@@ -130,22 +130,22 @@ def test_a_damaged_log_costs_the_log(ordeal: Ordeal) -> None:
 
 
 @pytest.mark.parametrize("damage", [zeroed, zeroed_inside, of_another_schema, lambda file: file.unlink()])
-def test_coverage_that_is_lost_costs_requests_and_never_truth(ordeal: Ordeal, damage: Callable[[Path], None]) -> None:
-    """Without a repair: the run says so, asks again, and restates nothing that had not changed."""
+def test_lost_coverage_costs_requests_and_no_data(ordeal: Ordeal, damage: Callable[[Path], None]) -> None:
+    """Without a repair, the run requests everything again, and restates only what has changed."""
     ordeal.run()
-    told = ordeal.night.query("SELECT count(*) FROM {restatements}")
+    before = ordeal.night.query("SELECT count(*) FROM {restatements}")
     damage(ordeal.night.lake / COVERAGE)
     again = ordeal.night.run(ordeal.now)
     assert (again.exit_code, again.report["requests"] > 0) == (0, True)
     assert (again.report["rows_added"], again.report["rows_restated"]) == (0, 0)
-    assert ordeal.night.query("SELECT count(*) FROM {restatements}") == told
+    assert ordeal.night.query("SELECT count(*) FROM {restatements}") == before
     ordeal.check_whole(converged=True)
     assert ordeal.night.run(ordeal.now).report["requests"] == 0
 
 
 @pytest.mark.parametrize(("damage", "repaired"), [(cut, False), (zeroed_inside, False), (of_another_schema, True)])
-def test_a_damaged_journal_is_asked_for_again(ordeal: Ordeal, damage: Callable[[Path], None], repaired: bool) -> None:
-    """Whether a run meets it or a repair: that entry is moved aside and asked for again, and the others are landed."""
+def test_a_damaged_journal_is_requested_again(ordeal: Ordeal, damage: Callable[[Path], None], repaired: bool) -> None:
+    """Found by a run or by a repair: that entry is quarantined and requested again, and the others are landed."""
     assert ordeal.run_doomed(Plan(at=4, effects=("rename",), bounds={"flush_points": 1})).killed
     first, _ = sorted((ordeal.night.lake / "_collector/acme/journal").rglob("*.parquet"))
     damage(first)
@@ -154,12 +154,12 @@ def test_a_damaged_journal_is_asked_for_again(ordeal: Ordeal, damage: Callable[[
         assert found["kind"] == "journal"
     outcome = ordeal.night.run(ordeal.now)
     assert (outcome.exit_code, outcome.report["requests"] > 0) == (0, True)
-    assert any(path.startswith("_collector/acme/damaged/_collector/acme/journal") for path in ordeal.night.bytes())
+    assert any(path.startswith("_collector/acme/quarantine/_collector/acme/journal") for path in ordeal.night.bytes())
     ordeal.check_whole(converged=True)
 
 
-def test_a_data_file_put_back_from_a_backup_is_read_again(ordeal: Ordeal) -> None:
-    """An older version voids the coverage that knew another one, whatever its age says; so does one that is gone."""
+def test_a_data_file_restored_from_a_backup_is_fetched_again(ordeal: Ordeal) -> None:
+    """Coverage is valid only for the version it recorded: an older file invalidates it, and so does a missing one."""
     backup = ordeal.night.folder / "backup.parquet"
     shutil.copy2(ordeal.night.lake / DATA, backup)
     assert ordeal.run().exit_code == 0
@@ -173,8 +173,8 @@ def test_a_data_file_put_back_from_a_backup_is_read_again(ordeal: Ordeal) -> Non
     ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
 
 
-def test_a_copied_lake_stays_known(ordeal: Ordeal) -> None:
-    """New inodes and new times ask for nothing: a file is known by the landing that wrote it."""
+def test_a_copied_lake_stays_covered(ordeal: Ordeal) -> None:
+    """New inodes and times cause no requests: a file is identified by the landing that wrote it."""
     ordeal.run()
     shutil.copytree(ordeal.night.lake, ordeal.night.folder / "copy", copy_function=shutil.copyfile)
     shutil.rmtree(ordeal.night.lake)
@@ -188,9 +188,9 @@ def test_a_copied_lake_stays_known(ordeal: Ordeal) -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "repair"])
 def test_a_lake_of_a_newer_layout_is_refused(ordeal: Ordeal, command: str) -> None:
-    """An older program neither reads nor writes it: exit 2, and not a byte changes."""
-    memory = ordeal.night.lake / "_collector/acme/workspace.json"
-    memory.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
+    """An older collector neither reads nor writes it: exit 2, and no byte changes."""
+    metadata = ordeal.night.lake / "_collector/acme/workspace.json"
+    metadata.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
     before = ordeal.night.bytes()
     outcome = ordeal.night.call(command)
     assert (outcome.exit_code, "Upgrade the collector" in outcome.stderr) == (2, True)
@@ -198,7 +198,7 @@ def test_a_lake_of_a_newer_layout_is_refused(ordeal: Ordeal, command: str) -> No
 
 
 def test_a_dry_repair_changes_nothing(ordeal: Ordeal) -> None:
-    """It names what is damaged, exits with 5, and takes no lock."""
+    """It names the damaged files, exits with 5, and takes no lock."""
     cut(ordeal.night.lake / DATA)
     before = ordeal.night.bytes()
     outcome = ordeal.night.call("repair", "--dry-run", "--json")
@@ -209,8 +209,8 @@ def test_a_dry_repair_changes_nothing(ordeal: Ordeal) -> None:
     assert ordeal.night.bytes() == before
 
 
-def test_foreign_files_are_named_and_moved_on_demand(ordeal: Ordeal) -> None:
-    """What others left in a table's folder is named; --foreign moves it; what is of no workspace is left alone."""
+def test_foreign_files_are_named_and_moved_with_an_option(ordeal: Ordeal) -> None:
+    """Foreign files in a table are named; --foreign moves them; files that belong to no workspace are left in place."""
     ordeal.run()
     folder = ordeal.night.lake / DATA
     foreign = {folder.with_name("x.parquet.tmp"), folder.with_name("_SUCCESS"), folder.parents[1] / "data.parquet"}
@@ -231,8 +231,8 @@ def test_foreign_files_are_named_and_moved_on_demand(ordeal: Ordeal) -> None:
     ordeal.check_whole(converged=True)
 
 
-def test_a_repair_waits_for_no_run(ordeal: Ordeal) -> None:
-    """Where another run holds the workspace: exit 4, with its pid and host, and nothing is moved."""
+def test_a_repair_does_not_wait_for_a_run(ordeal: Ordeal) -> None:
+    """If another run has locked the workspace: exit 4, with its pid and host, and nothing is moved."""
     cut(ordeal.night.lake / DATA)
     store = LocalStore(ordeal.night.lake, "_collector/acme")
     WorkspaceLock(store, "acme", SystemClock(), "a-run", ProcessIdentity(4711, "another-host", "1")).acquire()
@@ -243,7 +243,7 @@ def test_a_repair_waits_for_no_run(ordeal: Ordeal) -> None:
 
 
 def check_repair(ordeal: Ordeal) -> list[dict[str, str]]:
-    """Repair; all that is left is sound, which a second repair confirms. Returns what was found."""
+    """Repair; a second repair confirms that all remaining files are sound. Returns what was found."""
     outcome = ordeal.night.call("repair", "--json")
     assert outcome.exit_code == 0, outcome.stderr
     assert ordeal.night.call("repair", "--json").report["workspaces"][0]["found"] == []
