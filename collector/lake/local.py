@@ -82,6 +82,9 @@ class LocalStore:
         source: Path = replacement.staged.handle
         target = self._root / replacement.path
         with _translate_errors("write", target), self._exclusive():
+            # Every change of the workspace's files takes the mutex, so neither the lock file nor the file in place
+            # can change between the comparisons and the rename. A publication that fails drops its staged file: the
+            # next landing stages it again.
             try:
                 if replacement.if_locked is not None:
                     path, version = replacement.if_locked

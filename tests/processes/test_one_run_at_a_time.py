@@ -216,7 +216,7 @@ def test_a_process_stopped_while_it_publishes_is_named(tmp_path: Path) -> None:
         stopped.wait()
         assert summary.exit_code == 4
         problem = summary.workspaces[0].problem
-        assert f"{mutex} has been held for 0.5 s by pid {stopped.pid}" in str(problem)
+        assert f"{mutex} has been locked for 0.5 s by pid {stopped.pid}" in str(problem)
         assert site.night.rows() == site.truth("other")
         with site.run() as program:
             assert program.ended() == 0

@@ -150,14 +150,14 @@ def check_reported(ordeal: Ordeal, exit_code: int, stderr: str, step: str, reaso
     assert re.search(rf"cannot \w+ {re.escape(str(ordeal.night.lake))}\S*: {reason}", stderr), (step, stderr)
 
 
-def check_in_order(before: dict[str, bytes], cut: dict[str, bytes], whole: dict[str, bytes]) -> None:
+def check_in_order(before: dict[str, bytes], cut: dict[str, bytes], complete: dict[str, bytes]) -> None:
     """An interrupted landing has changed the first files of its order, and these are final."""
     landed = sorted(_rank(path) for path in cut if cut[path] != before.get(path))
-    for path in whole:
+    for path in complete:
         if landed and _rank(path) < landed[-1]:
-            assert cut.get(path) == whole[path], f"{path} was skipped"
+            assert cut.get(path) == complete[path], f"{path} was skipped"
         elif path in cut and cut[path] != before.get(path) and not path.startswith("coverage"):
-            assert cut[path] == whole[path], f"{path} was written twice"
+            assert cut[path] == complete[path], f"{path} was written twice"
 
 
 def _rank(path: str) -> int:
