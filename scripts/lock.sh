@@ -1,11 +1,11 @@
 #!/bin/sh
-# Writes constraints.txt anew: the newest versions that pyproject.toml admits, as a fresh environment gets them.
+# Writes constraints.txt: the newest versions that pyproject.toml allows, as a fresh environment gets them.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${1:-python3}" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --editable '.[lakes,fuzz]'
 {
-  echo '# Exact versions of everything that is installed. Renew with: make lock'
+  echo '# Exact versions of everything that the project installs. Update with: make lock'
   "$folder/bin/python" -m pip freeze --exclude-editable
 } > constraints.txt

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from collector.lake import coverage_table, journal, merge, metadata, paths
 from collector.lake.lease import RENEW_EVERY, FencedStore
 from collector.lake.parquet import LakeParquetFile
-from collector.lake.partition import time_column
 from collector.lake.paths import FileKind, Partition
-from collector.lake.schema import LOG, RESTATEMENTS, sessions
 from collector.lake.store import DamagedFile, LakeBusy, LakeError
+from collector.lake.tables import LOG, RESTATEMENTS, data_table, time_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,14 +152,13 @@ def _check_table_file(store: Store, zone: ZoneInfo, path: str, kind: FileKind) -
         elif kind is FileKind.COVERAGE:
             coverage_table.parse(file, zone)
         else:
-            file.table(LOG if kind is FileKind.LOG else RESTATEMENTS)
+            file.table((LOG if kind is FileKind.LOG else RESTATEMENTS).schema)
 
 
 def _check_data(file: LakeParquetFile, partition: Partition) -> None:
     """All rows must belong to the partition's month: a file restored to the wrong place would be read as another's."""
-    columns = sessions(partition.scope, partition.unit)
-    texts = [field.name for field in columns if field.type == pa.string()]
-    rows = file.table(columns, texts)
+    table = data_table(partition.scope, partition.unit)
+    rows = file.table(table.schema, table.texts)
     months = merge.bucket_months(
         partition.unit, merge.bucket_numbers(partition.unit, rows[time_column(partition.unit)])
     )

@@ -60,8 +60,8 @@ def test_truth_is_printed_as_csv() -> None:
     ("arguments", "message"),
     [
         (["--now", "2026-11-23"], "has no offset"),
-        (["--now", "tomorrow"], "is no instant"),
-        (["--latency", "50-5"], "write milliseconds"),
+        (["--now", "tomorrow"], "'tomorrow'"),
+        (["--latency", "50-5"], "'50-5'"),
         (["--faults", "50=0.1"], "no fault is called '50'"),
         (["--faults", "500=2"], "a share from 0 to 1"),
         (["--untracked", "vipp"], "no segment is called 'vipp'"),
