@@ -1,7 +1,7 @@
 """Requests a second, side by side on one server: the bare loop, the collector, the peers; in turn, round after round.
 
-A peer's start-up does not count as its rate: each round has a run with a tenth of the requests, and the difference of the
-two medians gives the rate without start-up. The bare loop and the collector also report their own seconds.
+A peer's start-up does not count: each round also has a run with a tenth of the requests, and the difference of the two
+medians gives the rate without start-up. The bare loop and the collector also report their own seconds.
 """
 
 from __future__ import annotations
