@@ -1,4 +1,4 @@
-# Braze session collector. `make` lists what there is; each target installs what it needs into .venv.
+# Braze session collector. `make` lists the targets. Each target installs what it needs into .venv first.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -8,76 +8,79 @@ ARGS   ?=
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory check lock clean
+.PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  CONFIG=FILE names the config (default: $(CONFIG)), ARGS="…" adds options, as in make plan ARGS="--json"'
+	@echo '  CONFIG=FILE sets the config file (default: $(CONFIG)). ARGS="…" passes options on: make plan ARGS="--json"'
 
-setup: $(VENV)/collects ## Install the collector into .venv
+setup: $(VENV)/installed ## Install the collector into .venv
 
-demo: $(VENV)/queries ## See it work: a stand-in API, two nights, queries over the Parquet
+demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, queries over the Parquet files
 	@$(BIN)/python scripts/demo.py
 
-collect: $(VENV)/collects ## The nightly job: make the lake converge to CONFIG
+collect: $(VENV)/installed ## The nightly job: collect what CONFIG declares and the lake lacks
 	@$(BIN)/collector --config $(CONFIG) run $(ARGS)
 
-plan: $(VENV)/collects ## What a run would ask for, and what it costs
+plan: $(VENV)/installed ## Show what a run requests and what it costs; send nothing
 	@$(BIN)/collector --config $(CONFIG) plan $(ARGS)
 
-validate: $(VENV)/collects ## Check CONFIG alone
+validate: $(VENV)/installed ## Check CONFIG and report all mistakes
 	@$(BIN)/collector --config $(CONFIG) validate $(ARGS)
 
-simulate: $(VENV)/collects ## Serve the stand-in API for CONFIG's workspaces
+simulate: $(VENV)/installed ## Serve a simulated API for the workspaces of CONFIG
 	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
 
-test: $(VENV)/develops ## Run the tests
+test: $(VENV)/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -m 'not lakes' -n 4 --dist worksteal --ignore tests/simulation \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation
 
-test-lakes: $(VENV)/lakes ## Run the tests of stores beside folders and S3, with every server that can be had
+test-lakes: $(VENV)/installed-lakes ## Run the tests of all object stores and of Spark, with each server that can be installed
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/develops ## Kill KILLS runs and simulate SEEDS months (200 and 2000: half an hour on two cores; KILLS=50 SEEDS=100: three minutes)
+soak: $(VENV)/installed-dev ## Kill KILLS runs and simulate SEEDS months (200, 2000: half an hour on two cores; 50, 100: three minutes)
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
-fuzz: $(VENV)/fuzzes ## Fuzz what servers and config files may say, SECONDS for each target (60); keep what reaches something new
+fuzz: $(VENV)/installed-fuzz ## Fuzz replies, headers and config files, SECONDS each (60); keep the inputs that reach new code
 	@$(BIN)/python scripts/fuzz.py --seconds $(or $(SECONDS),60) $(ARGS)
 
-bench: $(VENV)/collects ## Requests a second beside the bare client loop and other tools
+bench: $(VENV)/installed ## Measure requests a second, side by side with a bare client loop and other tools
 	@$(BIN)/python -m scripts.bench throughput $(ARGS)
 
-bench-memory: $(VENV)/collects ## Memory of runs of 2.5 and 25 million rows
+bench-memory: $(VENV)/installed ## Measure the memory of runs of 2.5 and 25 million rows
 	@$(BIN)/python -m scripts.bench memory $(ARGS)
 
-check: $(VENV)/develops ## Lint, types, layers
+check: $(VENV)/installed-dev ## Check lint, formatting, types and import layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: $(VENV)/develops ## Renew constraints.txt to the newest versions that fit
+lock: $(VENV)/installed-dev ## Update constraints.txt to the newest versions that fit pyproject.toml
 	@scripts/lock.sh $(PYTHON)
 
-clean: ## Remove .venv, caches, the demo's lake and what the bench made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
+wheel: $(BIN)/python ## Build a wheel into dist/, to install without this checkout
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## Remove .venv, dist, caches, the demo's lake and the bench's files
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Five ways to install, each a stamp: to collect, to query the lake as well, to develop, to test every lake and engine, to
-# fuzz.
-$(VENV)/collects: EXTRA :=
-$(VENV)/queries: EXTRA := [sql]
-$(VENV)/develops: EXTRA := [dev]
-$(VENV)/lakes: EXTRA := [lakes]
-$(VENV)/fuzzes: EXTRA := [fuzz]
-$(VENV)/collects $(VENV)/queries $(VENV)/develops $(VENV)/lakes $(VENV)/fuzzes: pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'installing into $(VENV) ($(notdir $@)) …'
+# One stamp file for each set of dependencies that is installed: those of collecting alone, and with an extra of pyproject.toml.
+$(VENV)/installed: EXTRA :=
+$(VENV)/installed-sql: EXTRA := [sql]
+$(VENV)/installed-dev: EXTRA := [dev]
+$(VENV)/installed-lakes: EXTRA := [lakes]
+$(VENV)/installed-fuzz: EXTRA := [fuzz]
+$(VENV)/installed $(VENV)/installed-sql $(VENV)/installed-dev $(VENV)/installed-lakes $(VENV)/installed-fuzz: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing the collector$(EXTRA) into $(VENV) …'
 	@$(INSTALL) --editable '.$(EXTRA)'
 	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 …'; exit 1; }
+	  { echo 'Python 3.11 or newer is needed. Set its path: make PYTHON=python3.11 …'; exit 1; }
 	@$(PYTHON) -m venv $(VENV)

@@ -1,3 +1,3 @@
-"""Collects Braze session analytics into a data lake: the config declares the coverage, each run converges to it."""
+"""Collects Braze session counts into a data lake. The config declares the coverage; each run adds what is missing."""
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"

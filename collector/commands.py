@@ -74,7 +74,7 @@ def plan_all(
     for workspace in config.workspaces:
         lake = WorkspaceLake(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone.key)
-        plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).runs), now, selection))
+        plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).spans), now, selection))
     kept = (windows for windows, _ in limit_requests(plans, max_requests))
     return list(zip(config.workspaces, kept, strict=True))
 

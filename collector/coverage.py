@@ -1,7 +1,7 @@
-"""What has been answered, series by series: sorted, disjoint runs of covered buckets, each with its oldest answer.
+"""Which buckets of a series are covered, that is answered, and since when: arithmetic on spans.
 
-Pure arithmetic on tuples of `Covered`, as the plan reads them; `lake/runs.py` holds and grows them as a table. Nothing
-here knows what is wanted.
+In and out: tuples of spans, sorted and disjoint. Pure: nothing here knows the config, the clock or the lake.
+`lake/coverage_table.py` keeps the coverage of all series as a table; the plan reads that of each series in this form.
 """
 
 from __future__ import annotations
@@ -19,53 +19,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CoveredSpan:
-    """A run of covered buckets and the instant of its oldest answer."""
+    """Consecutive covered buckets, and the instant of the oldest answer among them."""
 
     span: Span
     answered_at: datetime
 
 
 CoveredSpans = tuple[CoveredSpan, ...]
-"""Sorted by bucket, disjoint, none empty."""
+"""The covered spans of a series: sorted by bucket, disjoint, none empty."""
 
 Coverage = Mapping[SeriesKey, CoveredSpans]
 
 
-def missing_spans(span: Span, runs: CoveredSpans) -> list[Span]:
-    """The parts of the span that no run covers, oldest first."""
-    holes = []
-    first = span.first
-    for run in runs:
-        if run.span.stop <= first:
+def missing_spans(span: Span, covered: CoveredSpans) -> list[Span]:
+    """The parts of the span that are not covered, oldest first."""
+    missing = []
+    first = span.first  # everything before this bucket is dealt with
+    for each in covered:
+        if each.span.stop <= first:
             continue
-        if run.span.first >= span.stop:
+        if each.span.first >= span.stop:
             break
-        if run.span.first > first:
-            holes.append(Span(first, run.span.first))
-        first = run.span.stop
+        if each.span.first > first:
+            missing.append(Span(first, each.span.first))
+        first = each.span.stop
     if first < span.stop:
-        holes.append(Span(first, span.stop))
-    return holes
+        missing.append(Span(first, span.stop))
+    return missing
 
 
-def stale_spans(span: Span, runs: CoveredSpans, instant: datetime) -> list[Span]:
-    """The covered parts of the span whose answer is of `instant` or older, oldest bucket first."""
-    parts = (run.span & span for run in runs if run.answered_at <= instant)
+def stale_spans(span: Span, covered: CoveredSpans, stale_at: datetime) -> list[Span]:
+    """The covered parts of the span that were answered at `stale_at` or before, oldest bucket first."""
+    parts = (each.span & span for each in covered if each.answered_at <= stale_at)
     return [part for part in parts if part]
 
 
 def pack(spans: Sequence[Span]) -> list[Span]:
-    """The fewest windows of at most 100 buckets that hold all buckets of the spans; newest first.
+    """The fewest windows of at most 100 buckets that contain all buckets of the spans; newest first.
 
-    `spans` are sorted and disjoint. Small holes share a window with what lies between them: an answer costs the same
-    with 2 buckets as with 100.
+    `spans` are sorted and disjoint. Small spans share a window, together with the buckets between them: a request costs
+    the same for 2 buckets as for 100.
     """
     windows: list[Span] = []
     for span in reversed(spans):
         stop = span.stop
+        # Every window ends at the newest bucket that no window contains yet, which makes them the fewest. The last one
+        # made still reaches down to `stop - MAX_WINDOW`: buckets of this span within its reach join it.
         if windows and stop > windows[-1].stop - MAX_WINDOW:
             stop = max(span.first, windows[-1].stop - MAX_WINDOW)
             windows[-1] = Span(stop, windows[-1].stop)
+        # What is left of the span gets windows of its own.
         while stop > span.first:
             first = max(span.first, stop - MAX_WINDOW)
             windows.append(Span(first, stop))

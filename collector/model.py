@@ -147,12 +147,13 @@ class Failed(NamedTuple):
 class Skipped(NamedTuple):
     """The window was planned and never sent; `error` says why in one line.
 
-    `whole`: where one outcome stands for all of a series' skipped windows, the span from the oldest to the newest.
+    `series_span`: where one outcome is kept for all skipped windows of a series, the span from the oldest to the
+    newest.
     """
 
     window: Window
     error: str
-    whole: Span | None = None
+    series_span: Span | None = None
 
 
 Outcome = Answered | Failed | Skipped

@@ -59,7 +59,7 @@ async def _check_all(runs: Sequence[WorkspaceRun]) -> None:
 async def _divide(max_requests: int | None, runs: Sequence[WorkspaceRun]) -> list[int | None]:
     """How many windows each workspace may request, so that the newest windows of all workspaces come first.
 
-    Only a bound on the whole run makes workspaces wait for one another: their plans must be known before it is shared.
+    Only a limit on the run makes workspaces wait for one another: their plans must be known before it is shared.
     """
     if max_requests is None:
         return [None] * len(runs)

@@ -124,7 +124,7 @@ class WorkspaceRun:
         return metadata.check_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
 
     def _current_coverage(self) -> Coverage:
-        return as_coverage(landing.current_coverage(self._lake).runs)
+        return as_coverage(landing.current_coverage(self._lake).spans)
 
     def _plan(self, coverage: Coverage) -> Windows:
         return plan(self.workspace, coverage, self._options.as_of, self._options.selection)

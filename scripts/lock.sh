@@ -6,6 +6,6 @@ trap 'rm -rf "$folder"' EXIT
 "${1:-python3}" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --editable '.[lakes,fuzz]'
 {
-  echo '# Exact versions of everything that is installed. Renew with: make lock'
+  echo '# Exact versions of everything that the project installs. Update with: make lock'
   "$folder/bin/python" -m pip freeze --exclude-editable
 } > constraints.txt

@@ -9,22 +9,26 @@ from hypothesis import strategies as st
 
 from collector.coverage import CoveredSpan, CoveredSpans, missing_spans, stale_spans
 from collector.lake.coverage_table import NO_COVERAGE, as_coverage, with_answers, without_partition
-from collector.lake.schema import SERIES
+from collector.lake.tables import SERIES
 from collector.model import Scope, Series, Span, Unit
 from tests.builders import NOW, make_series
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(1, 12)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
 ANSWERS = st.lists(st.tuples(SPANS, st.integers(0, 5)), max_size=8)
-STALE = NOW - timedelta(hours=6)
+STALE_AT = NOW - timedelta(hours=6)
 ONE = make_series()
 MANY = st.sampled_from(
     [make_series(unit, app, segment) for unit in Unit for app in ("ios", "web") for segment in (None, "vip")]
 )
-NIGHTS = st.lists(st.lists(st.tuples(MANY, SPANS), min_size=1, max_size=6), max_size=6)
+RUNS = st.lists(st.lists(st.tuples(MANY, SPANS), min_size=1, max_size=6), max_size=6)
 
 
-def _answers(answers: list[tuple[Series, Span]]) -> pa.Table:
-    """A night's answers, as the journal has them."""
+def buckets_of(spans: list[Span]) -> set[int]:
+    return {bucket for span in spans for bucket in range(span.first, span.stop)}
+
+
+def journal_answers(answers: list[tuple[Series, Span]]) -> pa.Table:
+    """Answers as a journal has them."""
     rows = [
         {
             "scope": series.scope.value,
@@ -41,99 +45,101 @@ def _answers(answers: list[tuple[Series, Span]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=NO_COVERAGE.drop_columns("answered_at").schema)
 
 
-def _table(answers: list[tuple[Span, int]]) -> pa.Table:
-    """The runs of one series, answered so many days ago, one after the other."""
-    runs = NO_COVERAGE
+def cover_one(answers: list[tuple[Span, int]]) -> pa.Table:
+    """The coverage table of one series, after answers of some days ago, one after the other."""
+    table = NO_COVERAGE
     for span, days_ago in answers:
-        runs = with_answers(runs, _answers([(ONE, span)]), NOW - timedelta(days=days_ago), STALE)
-    return runs
+        table = with_answers(table, journal_answers([(ONE, span)]), NOW - timedelta(days=days_ago), STALE_AT)
+    return table
 
 
-def _runs(answers: list[tuple[Span, int]]) -> CoveredSpans:
-    return as_coverage(_table(answers)).get(ONE.key, ())
+def covered_spans(answers: list[tuple[Span, int]]) -> CoveredSpans:
+    return as_coverage(cover_one(answers)).get(ONE.key, ())
 
 
 @given(ANSWERS, SPANS)
-def test_covered_and_missing_make_up_a_span(answers: list[tuple[Span, int]], span: Span) -> None:
+def test_covered_and_missing_buckets_make_up_a_span(answers: list[tuple[Span, int]], span: Span) -> None:
     """Each bucket of a span is either covered by some answer or missing, and never both."""
-    holes = {bucket for hole in missing_spans(span, _runs(answers)) for bucket in range(hole.first, hole.stop)}
-    covered = {bucket for answered, _ in answers for bucket in range(answered.first, answered.stop)}
-    assert holes == set(range(span.first, span.stop)) - covered
+    missing = buckets_of(missing_spans(span, covered_spans(answers)))
+    assert missing == buckets_of([span]) - buckets_of([answered for answered, _ in answers])
 
 
 @given(ANSWERS, SPANS)
-def test_a_fresh_answer_is_never_taken_for_stale(answers: list[tuple[Span, int]], span: Span) -> None:
-    """Joining runs never makes a bucket that was just answered look older, nor a stale one fresher."""
-    runs = _runs([*answers, (span, 0)])
-    assert stale_spans(span, runs, STALE) == []
-    stale = {bucket for part in stale_spans(Span(0, 60), runs, STALE) for bucket in range(part.first, part.stop)}
+def test_a_fresh_answer_is_never_stale(answers: list[tuple[Span, int]], span: Span) -> None:
+    """Joining spans never makes a bucket that was just answered look older, nor a stale one fresher."""
+    covered = covered_spans([*answers, (span, 0)])
+    assert stale_spans(span, covered, STALE_AT) == []
     last = {bucket: ago for answered, ago in [*answers, (span, 0)] for bucket in range(answered.first, answered.stop)}
+    stale = buckets_of(stale_spans(Span(0, 60), covered, STALE_AT))
     assert stale == {bucket for bucket, ago in last.items() if ago > 0}
 
 
-@given(NIGHTS)
-def test_nights_of_many_series_are_what_a_table_of_single_buckets_says(nights: list[list[tuple[Series, Span]]]) -> None:
-    """Held against one entry a bucket: all series at once, runs sorted, disjoint, joined where they are alike."""
-    runs, told = NO_COVERAGE, dict[tuple[Series, int], datetime]()
-    for night, answers in enumerate(nights):
-        as_of = NOW + timedelta(hours=3 * night)
-        stale = as_of - timedelta(hours=6)
-        runs = with_answers(runs, _answers(answers), as_of, stale)
-        told |= {(series, bucket): as_of for series, span in answers for bucket in range(span.first, span.stop)}
-        coverage = as_coverage(runs)
-        assert {series.key for series, _ in told} == set(coverage)
-        for series, _ in told:
-            _matches(coverage[series.key], {bucket: at for (of, bucket), at in told.items() if of == series}, stale)
+@given(RUNS)
+def test_bulk_coverage_equals_one_entry_for_each_bucket(runs: list[list[tuple[Series, Span]]]) -> None:
+    """All series at once: spans are sorted, disjoint, and joined where their answers are alike."""
+    table, expected = NO_COVERAGE, dict[tuple[Series, int], datetime]()
+    for number, answers in enumerate(runs):
+        as_of = NOW + timedelta(hours=3 * number)
+        stale_at = as_of - timedelta(hours=6)
+        table = with_answers(table, journal_answers(answers), as_of, stale_at)
+        expected |= {(series, bucket): as_of for series, span in answers for bucket in range(span.first, span.stop)}
+        coverage = as_coverage(table)
+        assert {series.key for series, _ in expected} == set(coverage)
+        for series, _ in expected:
+            of_series = {bucket: at for (of, bucket), at in expected.items() if of == series}
+            check(coverage[series.key], of_series, stale_at)
 
 
-def _matches(runs: CoveredSpans, told: dict[int, datetime], stale: datetime) -> None:
-    found = {bucket: run.answered_at for run in runs for bucket in range(run.span.first, run.span.stop)}
-    assert sum(len(run.span) for run in runs) == len(found)
-    assert {bucket: max(at, stale) for bucket, at in found.items()} == {
-        bucket: max(at, stale) for bucket, at in told.items()
+def check(covered: CoveredSpans, expected: dict[int, datetime], stale_at: datetime) -> None:
+    """The covered spans say what `expected` says of each bucket; of stale answers, no more than that they are stale."""
+    found = {bucket: each.answered_at for each in covered for bucket in range(each.span.first, each.span.stop)}
+    assert sum(len(each.span) for each in covered) == len(found)
+    assert {bucket: max(at, stale_at) for bucket, at in found.items()} == {
+        bucket: max(at, stale_at) for bucket, at in expected.items()
     }
-    assert all(found[bucket] <= at for bucket, at in told.items())
-    for one, other in itertools.pairwise(runs):
+    assert all(found[bucket] <= at for bucket, at in expected.items())
+    for one, other in itertools.pairwise(covered):
         assert one.span.stop <= other.span.first
         if one.span.stop == other.span.first:
-            assert max(one.answered_at, stale) != max(other.answered_at, stale)
+            assert max(one.answered_at, stale_at) != max(other.answered_at, stale_at)
 
 
 @given(ANSWERS, SPANS)
-def test_what_is_forgotten_is_missing_and_nothing_else(answers: list[tuple[Span, int]], span: Span) -> None:
-    """After a span is forgotten all of it is missing; the rest, and other units and scopes, are as they were."""
+def test_dropped_buckets_are_missing_and_no_others(answers: list[tuple[Span, int]], span: Span) -> None:
+    """After a span is dropped all of it is missing; the rest, and other units and scopes, are as they were."""
     other = make_series(Unit.HOUR, segment="vip")
-    table = with_answers(_table(answers), _answers([(other, Span(0, 50))]), NOW, STALE)
+    table = with_answers(cover_one(answers), journal_answers([(other, Span(0, 50))]), NOW, STALE_AT)
     left = as_coverage(without_partition(table, Scope.APP, Unit.DAY, span))
     assert missing_spans(span, left.get(ONE.key, ())) == [span]
-    before = {bucket for run in _runs(answers) for bucket in range(run.span.first, run.span.stop)}
-    after = {bucket for run in left.get(ONE.key, ()) for bucket in range(run.span.first, run.span.stop)}
-    assert after == before - set(range(span.first, span.stop))
+    before = buckets_of([each.span for each in covered_spans(answers)])
+    after = buckets_of([each.span for each in left.get(ONE.key, ())])
+    assert after == before - buckets_of([span])
     assert left[other.key] == (CoveredSpan(Span(0, 50), NOW),)
 
 
-def test_a_series_is_called_what_the_last_answer_called_it() -> None:
-    """Ids tell series apart; names follow the config."""
+def test_a_series_has_the_names_of_its_newest_answer() -> None:
+    """Ids identify a series; its names follow the config."""
     renamed = Series("acme", ONE.key, "iOS", None)
-    runs = with_answers(_table([(Span(0, 5), 3)]), _answers([(renamed, Span(20, 25))]), NOW, STALE)
-    assert runs["app"].to_pylist() == ["iOS", "iOS"]
-    assert runs.select(SERIES).to_pylist()[0]["app_id"] == ONE.key.app_id
+    table = with_answers(cover_one([(Span(0, 5), 3)]), journal_answers([(renamed, Span(20, 25))]), NOW, STALE_AT)
+    assert table["app"].to_pylist() == ["iOS", "iOS"]
+    assert table.select(SERIES).to_pylist()[0]["app_id"] == ONE.key.app_id
 
 
 def test_thousands_of_apps_each_with_a_segment_of_its_own() -> None:
-    """Twenty thousand of each name more series than 31 bits can number; those that are there are told apart."""
+    """Twenty thousand of each could name more series than 31 bits can number; those that exist stay distinct."""
     series = [ONE, *(make_series(Unit.HOUR, f"app{number:05}", f"segment{number:05}") for number in range(20_000))]
-    runs = with_answers(NO_COVERAGE, _answers([(each, Span(0, 5)) for each in series]), NOW, STALE)
-    runs = with_answers(runs, _answers([(each, Span(5, 7)) for each in reversed(series)]), NOW, STALE)
-    assert as_coverage(runs) == {each.key: (CoveredSpan(Span(0, 7), NOW),) for each in series}
-    assert runs["app_id"].to_pylist() == [each.key.app_id for each in series]
+    table = with_answers(NO_COVERAGE, journal_answers([(each, Span(0, 5)) for each in series]), NOW, STALE_AT)
+    table = with_answers(table, journal_answers([(each, Span(5, 7)) for each in reversed(series)]), NOW, STALE_AT)
+    assert as_coverage(table) == {each.key: (CoveredSpan(Span(0, 7), NOW),) for each in series}
+    assert table["app_id"].to_pylist() == [each.key.app_id for each in series]
 
 
-def test_runs_do_not_grow_with_the_history() -> None:
-    """A year of nights, each with its own instant, leaves as many runs as the lookback has, not one a night."""
-    runs = NO_COVERAGE
+def test_covered_spans_do_not_grow_in_number_with_the_history() -> None:
+    """A year of nightly runs, each with its own instant, leaves two spans: the stale ones, and the last lookback."""
+    table = NO_COVERAGE
     for night in range(365):
         now = NOW + timedelta(days=night)
-        runs = with_answers(runs, _answers([(ONE, Span(night, night + 15))]), now, now - timedelta(hours=6))
+        answers = journal_answers([(ONE, Span(night, night + 15))])
+        table = with_answers(table, answers, now, now - timedelta(hours=6))
     expected = (CoveredSpan(Span(0, 364), NOW), CoveredSpan(Span(364, 379), NOW + timedelta(days=364)))
-    assert as_coverage(runs) == {ONE.key: expected}
+    assert as_coverage(table) == {ONE.key: expected}

@@ -43,7 +43,7 @@ class CancelScope:
             raise TimeoutError from error
 
     def cancel(self) -> None:
-        """End the block in its wait. Nothing happens before it has begun, or after its end."""
+        """End the block in its wait. Nothing happens before its start, or after its end."""
         if self._task and not self._cancelled:
             self._cancelled = True
             self._task.cancel()

@@ -1,1 +1,1 @@
-"""The command line: options in, exit codes out. What a command does is elsewhere, and imported when it is called."""
+"""The command line: options in, exit codes out. Commands call `collector.commands` and `collector.show`."""

@@ -1,100 +1,180 @@
-"""`collector sql` and `collector ddl` on the command line.
+"""`collector sql` and `collector ddl`.
 
-In: the config (without keys) and the lake's store, by callables that the composition root hands over. Out: answers and
-statements on stdout, all else on stderr. Engines are imported only when a command runs, so that others start fast.
+In: the config (without keys) and the lake. Out: results and statements on stdout, all else on stderr. Engines are
+imported when a command runs: DuckDB is optional, and other commands must start fast.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from collector.cli.options import CollectorCommand, load_config, open_lake
+from collector.query import QueryRefused
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from collector.config.settings import Config
-    from collector.lake.store import Store
-
-    LoadConfig = Callable[[click.Context], Config]
-    OpenLake = Callable[[Config], Store]
+    from collector.query.session import Session
 
 
 ENGINES = ("duckdb", "athena", "trino", "spark", "databricks", "bigquery", "snowflake")
 FORMATS = ("table", "csv", "json", "parquet")
 
-_SQL_HELP = """Query the lake with DuckDB: its tables, and views with the newest names, weeks and local hours.
 
-Nothing is written, no key is needed, times are in UTC. Without a STATEMENT: an interactive prompt, or the statements
-that stdin holds.
+@click.command(cls=CollectorCommand, short_help="Query the lake with DuckDB.")
+@click.argument("statement", required=False, help="What to execute, in DuckDB's SQL.")
+@click.option(
+    "--format",
+    "result_format",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Format of the result. Instants are ISO 8601, in UTC.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the result to this file instead of stdout.",
+)
+@click.pass_context
+def sql(ctx: click.Context, statement: str | None, result_format: str, output: Path | None) -> None:
+    """Query the lake with DuckDB: its tables, and views with the newest names, weeks and local hours.
 
-\b
-  collector sql "SELECT date, app, sessions FROM app_days ORDER BY ALL LIMIT 20"
-  collector sql "FROM coverage" --format csv --output coverage.csv
-  collector sql < report.sql
-Tables and views: type .tables at the prompt, or see docs/queries.md. Needs the extra `sql`.
-"""
+    Read-only. No API key is needed. Times are in UTC. Without a STATEMENT, statements are read from stdin; on a
+    terminal, from an interactive prompt.
 
-_DDL_HELP = """Print statements that declare the lake's tables, and views over them, to an engine.
+    \b
+      collector sql "SELECT date, app, sessions FROM app_days ORDER BY ALL LIMIT 20"
+      collector sql "FROM coverage" --format csv --output coverage.csv
+      collector sql < report.sql
 
-All tables are declared, with a comment on every column, whether or not they have rows yet: a scope that you begin to
-collect tomorrow is there tomorrow. DuckDB refuses tables without files, so those are declared empty: run it again then.
-
-\b
-  collector ddl --engine duckdb | duckdb lake.duckdb
-  collector ddl --engine athena --table app_days
-  collector ddl --engine bigquery --lake gs://bucket/prefix
-  collector ddl --engine athena --register glue --database analytics
-"""
-
-
-def query_commands(load: LoadConfig, open_lake: OpenLake) -> tuple[click.Command, ...]:
-    """Build both commands. `load` and `open_lake` are called once the options have been read."""
-
-    def sql(statement: str | None, kind: str, output: Path | None) -> None:
-        from collector.query.output import refuse_bytes_on_a_terminal, run_statements, session
-
-        config = load(click.get_current_context())
-        refuse_bytes_on_a_terminal(kind, output)
-        with session(config, open_lake(config)) as opened:
-            run_statements(opened, statement, kind, output)
-
-    def ddl(engine: str, lake: str | None, names: tuple[str, ...], register: str | None, database: str) -> None:
-        from collector.query import glue
-
-        config = load(click.get_current_context())
-        if lake is not None:
-            config = replace(config, lake=lake if "://" in lake or lake.startswith("@") else str(Path(lake).absolute()))
-        if register is not None:
-            for line in glue.register_in_glue(engine, config, names, database):
-                click.echo(line)
-            return
-        store = open_lake(config) if engine == "duckdb" else None
-        for statement in glue.create_statements(engine, config, store, names):
-            click.echo(f"{statement};\n")
-
-    return (
-        click.Command("sql", callback=sql, params=list(_SQL_OPTIONS), help=_SQL_HELP),
-        click.Command("ddl", callback=ddl, params=list(_DDL_OPTIONS), help=_DDL_HELP),
-    )
+    To list tables and views, type .tables at the prompt, or see docs/queries.md. Requires the extra `sql`.
+    """
+    config = load_config(ctx, secrets=False)
+    if result_format == "parquet" and output is None and sys.stdout.isatty():
+        raise QueryRefused("Parquet cannot be shown on a terminal: name a file with --output, or use a pipe")
+    with _open_session(config) as session:
+        if statement is None and sys.stdin.isatty():
+            _prompt(lambda text: _run_statements(session, text, result_format, output))
+        else:
+            _run_statements(session, sys.stdin.read() if statement is None else statement, result_format, output)
 
 
-_SQL_OPTIONS = (
-    click.Argument(["statement"], required=False, help="What to carry out, in DuckDB's SQL."),
-    click.Option(["--format", "kind"], type=click.Choice(FORMATS), default="table", show_default=True,
-                 help="How the answer is written. Instants are ISO 8601, in UTC."),
-    click.Option(["--output"], type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-                 help="Write the answer to this file instead of stdout."),
-)  # fmt: skip
-_DDL_OPTIONS = (
-    click.Option(["--engine"], type=click.Choice(ENGINES), required=True, help="Whose SQL to write."),
-    click.Option(["--lake"], metavar="ADDRESS", help="Where that engine finds the lake.  [default: the config's]"),
-    click.Option(["--table", "names"], multiple=True, metavar="NAME",
-                 help="This table or view alone, and what it reads (repeatable)."),
-    click.Option(["--register"], type=click.Choice(("glue",)),
-                 help="Create or update the tables in this catalog instead; with --engine athena."),
-    click.Option(["--database"], default="sessions", show_default=True, metavar="NAME",
-                 help="With --register: the catalog's database."),
-)  # fmt: skip
+@click.command(cls=CollectorCommand, short_help="Print statements that declare the tables in an engine.")
+@click.option("--engine", type=click.Choice(ENGINES), required=True, help="The engine to write statements for.")
+@click.option("--lake", metavar="ADDRESS", help="Where that engine finds the lake.  [default: as in the config]")
+@click.option(
+    "--table", "names", multiple=True, metavar="NAME", help="Only this table or view, and what it reads (repeatable)."
+)
+@click.option(
+    "--register",
+    type=click.Choice(("glue",)),
+    help="Create or update the tables in this catalog instead; requires --engine athena.",
+)
+@click.option(
+    "--database", default="sessions", show_default=True, metavar="NAME", help="With --register: the catalog's database."
+)
+@click.pass_context
+def ddl(
+    ctx: click.Context, engine: str, lake: str | None, names: tuple[str, ...], register: str | None, database: str
+) -> None:
+    """Print the statements that declare the lake's tables, and views over them, in an engine.
+
+    All tables are declared, with a comment on every column, even if they have no rows yet: a scope that you start to
+    collect tomorrow needs no new statement. DuckDB cannot read tables without files, so those are declared empty: run
+    the command again when they have rows.
+
+    \b
+      collector ddl --engine duckdb | duckdb lake.duckdb
+      collector ddl --engine athena --table app_days
+      collector ddl --engine bigquery --lake gs://bucket/prefix
+      collector ddl --engine athena --register glue --database analytics
+    """
+    config = load_config(ctx, secrets=False)
+    if lake is not None:
+        config = replace(config, lake=lake if "://" in lake or lake.startswith("@") else str(Path(lake).absolute()))
+    lines = _statements(engine, config, names) if register is None else _registered(engine, config, names, database)
+    for line in lines:
+        click.echo(line)
+
+
+def _statements(engine: str, config: Config, names: tuple[str, ...]) -> list[str]:
+    """Each statement with its semicolon and an empty line. All are built first: a refusal prints no statement."""
+    from collector.query.engines import get_engine
+    from collector.query.engines.engine import absent_tables, lake_location
+    from collector.query.views import ddl_statements
+
+    absent = absent_tables(open_lake(config)) if engine == "duckdb" else frozenset[str]()
+    return [f"{text};\n" for text in ddl_statements(get_engine(engine), lake_location(config, absent), names)]
+
+
+def _registered(engine: str, config: Config, names: tuple[str, ...], database: str) -> Iterator[str]:
+    from collector.query.glue import register_in_glue
+
+    if engine != "athena":
+        raise QueryRefused("the Glue catalog uses Athena's definitions: write --engine athena --register glue")
+    return register_in_glue(config, names, database)
+
+
+def _open_session(config: Config) -> Session:
+    """DuckDB over the lake. Raises QueryRefused where DuckDB is not installed, LakeError."""
+    try:
+        from collector.query.session import Session
+    except ModuleNotFoundError as error:
+        if error.name != "duckdb":
+            raise
+        raise QueryRefused("sql requires DuckDB: install it with pip install 'braze-session-collector[sql]'") from error
+    from collector.lake.tables import TABLES
+    from collector.query.engines.engine import absent_tables, lake_location
+
+    store = open_lake(config)
+    location = lake_location(config, absent_tables(store))
+    if len(location.absent) == len(TABLES):
+        click.echo(f"the lake {config.lake} is empty; `collector run` fills it", err=True)
+    return Session(location, store)
+
+
+def _run_statements(session: Session, text: str, result_format: str, output: Path | None) -> None:
+    """Execute the statements and write their results. Raises QueryRefused, LakeError.
+
+    Tables on stdout are written one by one, as they come. Any other output holds one result, so it is written only
+    once it is known that there is exactly one.
+    """
+    from collector.query.output import Format, write_result
+
+    results = session.execute(text)
+    if result_format == Format.TABLE and output is None:
+        for result in results:
+            write_result(result, Format.TABLE, sys.stdout.buffer)
+        return
+    found = list(results)
+    if len(found) != 1:
+        raise QueryRefused(f"{len(found)} results: --format and --output take one statement that returns rows")
+    if output is None:
+        write_result(found[0], Format(result_format), sys.stdout.buffer)
+        return
+    try:
+        with output.open("wb") as stream:
+            write_result(found[0], Format(result_format), stream)
+    except OSError as error:
+        raise QueryRefused(f"cannot write {output}: {error.strerror}") from error
+
+
+def _prompt(execute: Callable[[str], None]) -> None:
+    import readline  # noqa: F401  # line editing and history for input()
+    import signal
+
+    from collector.query.output import interactive_prompt
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C drops a line and keeps the prompt
+    try:
+        interactive_prompt(input, execute, lambda text: click.echo(text, nl=False))
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,44 +1,51 @@
 """`collector simulate`: the stand-in API on the command line.
 
-In: workspaces (from the config, by a callable that the composition root hands over) and options. Out: a server until a
-signal ends it, or with `--truth` a CSV of what a complete collection must hold. The server itself is imported only when
-it is started, so that other commands start fast.
+In: the config's workspaces, and options. Out: a server that runs until a signal, or with `--truth` a CSV of what a
+complete collection must hold. The server is imported when it is started.
 """
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from collector.simulator.arguments import INSTANT, LATENCY, RATES, faults_from, options_from
-from collector.simulator.control import expected_rows, read_series, span_of_names
-from collector.simulator.options import Boundary, DayZone, Fault, HourFormat, Order
-from collector.simulator.simulation import Simulation
-from collector.simulator.sites import simulated_key
+from collector.cli.options import CollectorCommand, load_config
+from collector.cli.types import FAULT_RATES, INSTANT, LATENCY
+from collector.simulator.options import (
+    NEVER_LATE,
+    Boundary,
+    DayZone,
+    Fault,
+    Faults,
+    HourFormat,
+    LateOptions,
+    Options,
+    Order,
+    PoolOptions,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from enum import StrEnum
 
     from collector.config.settings import Workspace
+    from collector.simulator.simulation import Simulation
 
 
 _HELP = f"""Serve a stand-in for the Braze API on this machine.
 
-It answers GET /sessions/data_series and GET /segments/list for the workspaces of the config: the same parameters,
-headers, errors and hourly pool, with made-up sessions that are the same on each day and machine. Set each workspace's
-`endpoint` to the URL that it prints, and every command of the collector works against it.
+It answers GET /sessions/data_series and GET /segments/list for the workspaces of the config, with the parameters,
+headers, errors and hourly quota of Braze. The session counts are invented and are the same on each day and machine.
+Set each workspace's `endpoint` to the printed URL: every command of the collector then works with it.
 
 \b
 Serve on http://127.0.0.1:8787:
   collector simulate
-As on one morning, with one request in ten failing:
+Serve the data of one morning, with one request in ten failing:
   collector simulate --now 2026-11-23T06:00:00Z --faults 500=0.05,503=0.03,429=0.02
-What a complete collection of last week holds, as CSV:
+Print what a complete collection of last week holds, as CSV:
   collector simulate --truth acme/ios/-/day --from 2026-11-16 --to 2026-11-22
 
 Faults: {", ".join(fault.value for fault in Fault)}.
@@ -48,28 +55,79 @@ Faults: {", ".join(fault.value for fault in Fault)}.
 def simulate_command(load_workspaces: Callable[[click.Context], Sequence[Workspace]]) -> click.Command:
     """Build the command. `load_workspaces` is called once the options have been read."""
 
-    def simulate(**values: Any) -> None:  # one value for each of OPTIONS, which click has read and typed
-        context = click.get_current_context()
-        workspaces = load_workspaces(context)
+    def run_simulator(**values: Any) -> None:
+        workspaces = load_workspaces(click.get_current_context())
         simulation = _simulation(workspaces, values)
         if values["truth"] is not None:
             _print_truth(simulation, values)
         else:
             _serve(simulation, workspaces, values)
 
-    return click.Command("simulate", callback=simulate, params=list(OPTIONS), help=_HELP)
+    return CollectorCommand("simulate", callback=run_simulator, params=list(OPTIONS), help=_HELP)
 
 
-def _simulation(workspaces: Sequence[Workspace], values: dict[str, Any]) -> Simulation:
+def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulation) -> list[str]:
+    """What a user needs to start: the URL, keys for workspaces without one, a first request. No real key is shown."""
+    from collector.simulator.sites import simulated_key
+
+    keyless = [workspace for workspace in workspaces if workspace.api_key is None]
+    lines = [f"stand-in API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
+    lines += [f"its clock is fixed at {simulation.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"] * simulation.pinned
+    lines += [f"in the config: endpoint: {url}"]
+    lines += [f"export {_variable(workspace.name)}={simulated_key(workspace)}" for workspace in keyless]
+    key = simulated_key(keyless[0]) if keyless else "$" + _variable(workspaces[0].name)
+    lines += [f'curl -H "Authorization: Bearer {key}" "{url}/sessions/data_series?length=7"']
+    return [*lines, "stop with Ctrl-C"]
+
+
+def _load_workspaces(ctx: click.Context) -> Sequence[Workspace]:
+    """The config's workspaces: with their keys where all are set, otherwise with none."""
+    from collector.config.mistakes import ConfigError
+
+    try:
+        return load_config(ctx, secrets=True).workspaces
+    except ConfigError:
+        return load_config(ctx, secrets=False).workspaces
+
+
+def _simulation(workspaces: Sequence[Workspace], values: Mapping[str, Any]) -> Simulation:
+    from collector.simulator.simulation import Simulation
+
     if not workspaces:
         raise click.UsageError("the config has no workspace to serve")
     try:
-        return Simulation(workspaces, options_from(values), faults=faults_from(values), now=values["now"])
+        return Simulation(workspaces, _options(values), faults=_faults(values), now=values["now"])
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _print_truth(simulation: Simulation, values: dict[str, Any]) -> None:
+def _options(values: Mapping[str, Any]) -> Options:
+    return Options(
+        seed=values["seed"],
+        pool=PoolOptions(values["pool"], values["period"]),
+        late=LateOptions(values["late_share"], values["late_days"]) if values["restate"] else NEVER_LATE,
+        hour_format=HourFormat(values["hour_format"]),
+        boundary=Boundary(values["ending_at"]),
+        day_zone=DayZone(values["day_zone"]),
+        order=Order(values["order"]),
+        extra_fields=values["extra_fields"],
+        young=values["young"],
+        absent_share=values["absent"],
+        untracked=frozenset(values["untracked"]),
+        dead=frozenset(values["dead"]),
+        denied=frozenset(values["denied"]),
+        latency_ms=values["latency"],
+    )
+
+
+def _faults(values: Mapping[str, Any]) -> Faults:
+    retry_after = None if values["no_retry_after"] else values["retry_after"]
+    return Faults(values["faults"], values["fault_attempts"], retry_after, values["slow_seconds"])
+
+
+def _print_truth(simulation: Simulation, values: Mapping[str, Any]) -> None:
+    from collector.simulator.control import expected_rows, read_series, span_of_names
+
     at = simulation.now
     try:
         site, key = read_series(simulation, values["truth"])
@@ -81,14 +139,21 @@ def _print_truth(simulation: Simulation, values: dict[str, Any]) -> None:
         click.echo(f"{name},{sessions}")
 
 
-def _serve(simulation: Simulation, workspaces: Sequence[Workspace], values: dict[str, Any]) -> None:
+def _serve(simulation: Simulation, workspaces: Sequence[Workspace], values: Mapping[str, Any]) -> None:
+    import asyncio
+
     try:
         asyncio.run(_serve_until_signal(simulation, workspaces, values))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"cannot serve on {values['host']}:{values['port']}: {error}") from error
 
 
-async def _serve_until_signal(simulation: Simulation, workspaces: Sequence[Workspace], values: dict[str, Any]) -> None:
+async def _serve_until_signal(
+    simulation: Simulation, workspaces: Sequence[Workspace], values: Mapping[str, Any]
+) -> None:
+    import asyncio
+    import signal
+
     from collector.simulator.server import serve
 
     closing = asyncio.Event()
@@ -99,19 +164,7 @@ async def _serve_until_signal(simulation: Simulation, workspaces: Sequence[Works
         for line in announcement(url, workspaces, simulation):
             click.echo(line, err=True)
         await closing.wait()
-    click.echo(f"stopped after {simulation.request_log.requests} requests", err=True)
-
-
-def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulation) -> list[str]:
-    """What a user needs to go on: the URL, keys for the workspaces that have none, a first request. No real key."""
-    keyless = [workspace for workspace in workspaces if workspace.api_key is None]
-    lines = [f"stand-in API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
-    lines += [f"its clock stands at {simulation.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"] * simulation.pinned
-    lines += [f"in the config: endpoint: {url}"]
-    lines += [f"export {_variable(workspace.name)}={simulated_key(workspace)}" for workspace in keyless]
-    key = simulated_key(keyless[0]) if keyless else "$" + _variable(workspaces[0].name)
-    lines += [f"curl -H 'Authorization: Bearer {key}' '{url}/sessions/data_series?length=7'".replace("'", '"')]
-    return [*lines, "stop with Ctrl-C"]
+    click.echo(f"stopped after {simulation.request_log.requests:,} requests", err=True)
 
 
 def _variable(workspace: str) -> str:
@@ -126,36 +179,44 @@ def _option(*names: str, **settings: Any) -> click.Option:
     return click.Option(list(names), show_default=settings.get("default") not in (None, (), ""), **settings)
 
 
+_POSITIVE, _NOT_NEGATIVE, _SHARE = click.IntRange(1), click.IntRange(0), click.FloatRange(0, 1)
+
 OPTIONS = (
-    _option("--port", type=click.IntRange(0, 65535), default=8787, help="0 takes a free port."),
-    _option("--host", default="127.0.0.1", help="The address to listen on; loopback only."),
-    _option("--allow-remote", is_flag=True, help="Let --host be an address that other machines can reach."),
-    _option("--now", type=INSTANT, help="Pin the data's clock: ISO 8601 with an offset. Default: real time."),
-    _option("--seed", type=int, default=0, help="Another seed is another world: other counts, other faults."),
-    _option("--latency", type=LATENCY, default="0", help="Milliseconds that an answer takes: 20, or 5-50."),
-    _option("--pool", type=click.IntRange(1), default=250_000, help="Requests in each period, for each workspace."),
-    _option("--period", type=click.IntRange(1), default=3600, help="Seconds of the clock until the pool refills."),
-    _option("--faults", type=RATES, default="", help="What goes wrong, by share of the attempts: 500=0.05,reset=0.01."),
-    _option("--fault-attempts", type=click.IntRange(1), help="Only so many first attempts of a request can fail."),
-    _option("--retry-after", type=click.IntRange(0), default=1, help="Seconds that an injected 429 tells to wait."),
-    _option("--no-retry-after", is_flag=True, help="Injected 429s come without Retry-After."),
-    _option("--slow-seconds", type=click.FloatRange(0), default=5.0, help="What a slow answer takes."),
-    _option("--hour-format", type=_choice(HourFormat), default="offset", help="How an hour's time is written."),
+    _option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8787,
+            help="The port; 0 takes a free one."),
+    _option("--host", metavar="ADDRESS", default="127.0.0.1", help="The address; loopback unless --allow-remote."),
+    _option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach."),
+    _option("--now", type=INSTANT, help="Fix the clock of the data at this instant.  [default: the current time]"),
+    _option("--seed", metavar="N", type=int, default=0, help="Seed of the invented counts and of the faults."),
+    _option("--latency", type=LATENCY, default="0", help="Milliseconds that a response takes: 20, or 5-50."),
+    _option("--pool", metavar="N", type=_POSITIVE, default=250_000, help="Quota: requests of a workspace in a period."),
+    _option("--period", metavar="SECONDS", type=_POSITIVE, default=3600, help="Length of the quota's period."),
+    _option("--faults", type=FAULT_RATES, default="", help="Faults, by share of the attempts: 500=0.05,reset=0.01."),
+    _option("--fault-attempts", metavar="N", type=_POSITIVE, help="Only a request's first N attempts can fail."),
+    _option("--retry-after", metavar="SECONDS", type=_NOT_NEGATIVE, default=1, help="Retry-After of an injected 429."),
+    _option("--no-retry-after", is_flag=True, help="Send injected 429s without Retry-After."),
+    _option("--slow-seconds", metavar="SECONDS", type=click.FloatRange(0), default=5.0,
+            help="Duration of a slow response."),
+    _option("--hour-format", type=_choice(HourFormat), default="offset", help="How the time of an hour is written."),
     _option("--ending-at", type=_choice(Boundary), default="inclusive",
-            help="Whether an ending_at on a boundary includes the bucket that starts there."),
-    _option("--day-zone", type=_choice(DayZone), default="workspace", help="The zone in which a day is cut."),
+            help="Whether an ending_at at the start of a bucket includes that bucket."),
+    _option("--day-zone", type=_choice(DayZone), default="workspace", help="The time zone of daily buckets."),
     _option("--order", type=_choice(Order), default="sorted", help="The order of the points."),
-    _option("--extra-fields", is_flag=True, help="Add fields to each point that no page tells of."),
+    _option("--extra-fields", is_flag=True, help="Add undocumented fields to each point."),
     _option("--restate/--no-restate", default=True, help="Whether sessions arrive late, so that counts still rise."),
-    _option("--late-share", type=click.FloatRange(0, 0.99), default=0.08, help="The most that an hour lacks at first."),
-    _option("--late-days", type=click.IntRange(0, 365), default=10, help="Days until nothing is late any more."),
+    _option("--late-share", metavar="SHARE", type=click.FloatRange(0, 0.99), default=0.08,
+            help="Largest share of an hour that arrives late."),
+    _option("--late-days", metavar="DAYS", type=click.IntRange(0, 365), default=10,
+            help="Days until all sessions have arrived."),
     _option("--young/--no-young", default=True, help="Whether an app has no points before its own start."),
-    _option("--absent", type=click.FloatRange(0, 1), default=0.0, help="The share of buckets that are not reported."),
-    _option("--untracked", multiple=True, metavar="NAME", help="A segment that answers zeros. Repeatable."),
-    _option("--dead", multiple=True, metavar="NAME", help="An app or segment that the API does not know. Repeatable."),
-    _option("--denied", multiple=True, metavar="NAME", help="A workspace whose key lacks permission. Repeatable."),
-    _option("--truth", metavar="SERIES", help="Print the truth as CSV: WORKSPACE/APP/SEGMENT/UNIT, - for all."),
-    _option("--from", "first", metavar="DATE", help="With --truth: the first local date. Default: 14 days in all."),
-    _option("--to", "last", metavar="DATE", help="With --truth: the last local date, included. Default: today."),
+    _option("--absent", metavar="SHARE", type=_SHARE, default=0.0, help="Share of buckets that are not reported."),
+    _option("--untracked", multiple=True, metavar="NAME", help="A segment that reports only zeros (repeatable)."),
+    _option("--dead", multiple=True, metavar="NAME", help="An app or segment that the API does not know (repeatable)."),
+    _option("--denied", multiple=True, metavar="NAME", help="A workspace whose key has no permission (repeatable)."),
+    _option("--truth", metavar="SERIES", help="Print the true counts as CSV: WORKSPACE/APP/SEGMENT/UNIT, - for all."),
+    _option("--from", "first", metavar="DATE", help="With --truth: first local date.  [default: 14 days in all]"),
+    _option("--to", "last", metavar="DATE", help="With --truth: last local date, included.  [default: today]"),
 )  # fmt: skip
 """Every option of the command, in the order of its help."""
+
+simulate = simulate_command(_load_workspaces)

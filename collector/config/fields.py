@@ -1,30 +1,38 @@
-"""The first check: every key by itself, against the file's shape. pydantic finds the mistakes, this module words them.
+"""The first check: every key by itself, against the schema. pydantic finds the mistakes, this module words them.
 
-In: a draft. Out: the draft with a mistake for each unknown key, missing key, wrong type and value out of range. Values
-are shown where they help, but never that of `api_key`.
+In: a file that is being checked. Out: a mistake for each unknown key, missing key, wrong type and value out of range.
+Values are shown where that helps, but never that of `api_key`.
+
+It is a module of its own, apart from `mistakes.py`, since it needs pydantic, which `collector --help` must not load.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from collector.config.file import FileEntry, WorkspaceEntry
-from collector.config.mistake import KeyPath, shown
-from collector.config.shape import example_of, field_at, flow, known_keys, nearest_key, place_of
-from collector.config.storage import credential_advice
-from collector.config.tree import describe
-from collector.config.values import LITERAL_KEY
+from collector.config.schema import (
+    FileModel,
+    LookbackModel,
+    RateLimitModel,
+    RetryModel,
+    SettingsModel,
+    StorageModel,
+    WorkspaceModel,
+)
+from collector.config.values import KEY_NOT_A_REFERENCE, credential_advice, quoted
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from collector.config.draft import Draft
+    from collector.config.mistakes import ConfigCheck, KeyPath
 
 _WANTED = {
     "string_type": "text",
-    "int_type": "a whole number",
+    "int_type": "an integer",
     "float_type": "a number",
     "finite_number": "a number",
     "list_type": "a list",
@@ -39,100 +47,100 @@ _EMPTY = {
 }
 
 
-def check_fields(draft: Draft) -> None:
-    """Note every mistake that a key has by itself."""
+def check_fields(check: ConfigCheck) -> None:
+    """Note every mistake of a single key."""
     try:
-        FileEntry.model_validate(draft.tree.data)
+        FileModel.model_validate(check.document.data)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        # Unknown keys first: one that is a misspelt known key also tells why that one is missing.
+        # Unknown keys first: a misspelled key also explains why the right key is missing.
         for detail in sorted(found, key=lambda each: each["type"] != "extra_forbidden"):
-            _note(draft, detail)
+            _note(check, detail)
 
 
-def _note(draft: Draft, detail: ErrorDetails) -> None:
+def _note(check: ConfigCheck, detail: ErrorDetails) -> None:
     path: KeyPath = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        _note_unknown(draft, path)
-    elif detail["type"] == "missing" and not draft.spoiled(path):
-        draft.mistake(path, f"is missing: write `{path[-1]}: {example_of(path)}`")
+        _note_unknown(check, path)
+    elif detail["type"] == "missing" and not check.is_invalid(path):
+        check.mistake(path, f"is missing: write `{path[-1]}: {example_of(path)}`")
     elif detail["type"] != "missing":
-        draft.mistake(path, _sentence(draft, path, detail))
+        check.mistake(path, _sentence(check, path, detail))
 
 
-def _note_unknown(draft: Draft, path: KeyPath) -> None:
+def _note_unknown(check: ConfigCheck, path: KeyPath) -> None:
     parent, key = path[:-1], str(path[-1])
     if parent == ("storage",) and (advice := credential_advice(key)):
-        draft.mistake(path, advice)
+        check.mistake(path, advice)
         return
-    place = place_of(key)
+    place = where_key_belongs(key)
     if place is not None:
-        draft.mistake(path, f"does not belong here: write it {place}")
-        _spoil_elsewhere(draft, parent, key)
+        check.mistake(path, f"does not belong here: write it {place}")
+        _mark_invalid_elsewhere(check, parent, key)
         return
-    nearest = nearest_key(key, parent)
+    nearest = suggest_key(key, parent)
     if nearest is None:
-        draft.mistake(path, f"unknown key: write one of {', '.join(known_keys(parent))}, or remove it")
-    elif draft.has((*parent, nearest)):
-        draft.mistake(path, f"unknown key, and {nearest} stands here already: remove it")
+        check.mistake(path, f"unknown key: write one of {', '.join(known_keys(parent))}, or remove it")
+    elif check.has((*parent, nearest)):
+        check.mistake(path, f"unknown key, and {nearest} is already here: remove it")
     else:
-        draft.mistake(path, f"unknown key: write {nearest}")
-        draft.spoil((*parent, nearest))
+        check.mistake(path, f"unknown key: write {nearest}")
+        check.mark_invalid((*parent, nearest))
 
 
-def _spoil_elsewhere(draft: Draft, parent: KeyPath, key: str) -> None:
-    """What stands in the wrong place is not missed in the right one."""
-    if key in FileEntry.model_fields and not draft.has((key,)):
-        draft.spoil((key,))
-    if key in WorkspaceEntry.model_fields and parent in ((), ("defaults",)):
-        for workspace in draft.workspaces():
-            if not draft.has((*workspace, key)):
-                draft.spoil((*workspace, key))
+def _mark_invalid_elsewhere(check: ConfigCheck, parent: KeyPath, key: str) -> None:
+    """A key in the wrong place is not reported as missing in the right one."""
+    if key in FileModel.model_fields and not check.has((key,)):
+        check.mark_invalid((key,))
+    if key in WorkspaceModel.model_fields and parent in ((), ("defaults",)):
+        for workspace in check.workspaces():
+            if not check.has((*workspace, key)):
+                check.mark_invalid((*workspace, key))
 
 
-def _sentence(draft: Draft, path: KeyPath, detail: ErrorDetails) -> str:
+def _sentence(check: ConfigCheck, path: KeyPath, detail: ErrorDetails) -> str:
     kind = detail["type"]
     if path[-1:] == ("api_key",):
-        return LITERAL_KEY
+        return KEY_NOT_A_REFERENCE
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind in _WANTED:
-        return _wrong_type(draft, path, _WANTED[kind], detail["input"])
+        return _wrong_type(check, path, _WANTED[kind], detail["input"])
     if kind == "enum":
-        return _unknown_word(draft, path, detail)
+        return _unknown_word(check, path, detail)
     if kind == "too_short":
         advice = _EMPTY.get(str(path[-1]), "write an item")
-        return f"an empty list means nothing here: {advice}" + (
+        return f"an empty list is not allowed here: {advice}" + (
             "" if path == ("workspaces",) else ", or remove the key"
         )
     if kind.startswith(("greater_than", "less_than")):
-        found = describe(detail["input"], draft.tree.texts.get(path)).removeprefix("the number ")
+        found = _describe(detail["input"], check.document.texts.get(path)).removeprefix("the number ")
         return f"is {found}, which is out of range: write {_range(path)}"
     return f"cannot be read: write {_advice(path)}"
 
 
-def _wrong_type(draft: Draft, path: KeyPath, wanted: str, found: object) -> str:
-    source = draft.tree.texts.get(path)
+def _wrong_type(check: ConfigCheck, path: KeyPath, wanted: str, found: object) -> str:
+    source = check.document.texts.get(path)
     if not path:
-        return f"is {describe(found, source)}: write a mapping with lake: and workspaces:"
+        return f"is {_describe(found, source)}: write a mapping with lake: and workspaces:"
     if wanted == "text" and isinstance(found, bool | int | float):
-        return f"must be text, not {describe(found, source)}: put it in quotes"
-    return f"must be {wanted}, not {describe(found, source)}: write {_advice(path)}"
+        return f"must be text, not {_describe(found, source)}: put it in quotes"
+    return f"must be {wanted}, not {_describe(found, source)}: write {_advice(path)}"
 
 
 def _advice(path: KeyPath) -> str:
     if isinstance(path[-1], int):
         example = field_at(path[:-1]).examples or [[""]]
-        return f"`- {flow(example[0][0])}`" if isinstance(example[0], list) else "another value"
+        return f"`- {to_flow_yaml(example[0][0])}`" if isinstance(example[0], list) else "another value"
     return f"`{path[-1]}: {example_of(path)}`"
 
 
-def _unknown_word(draft: Draft, path: KeyPath, detail: ErrorDetails) -> str:
+def _unknown_word(check: ConfigCheck, path: KeyPath, detail: ErrorDetails) -> str:
     words = str(detail["ctx"]["expected"]).replace("'", "")
     name = next((key for key in reversed(path) if isinstance(key, str)), "")
     one = name.removesuffix("s") if isinstance(path[-1], int) else name
     found = detail["input"]
-    what = shown(found) if isinstance(found, str) else describe(found, draft.tree.texts.get(path))
+    what = quoted(found) if isinstance(found, str) else _describe(found, check.document.texts.get(path))
     return f"unknown {one} {what}: write {words}"
 
 
@@ -141,3 +149,100 @@ def _range(path: KeyPath) -> str:
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     found = ((word, getattr(bound, name, None)) for bound in bounds for name, word in words.items())
     return " and ".join(f"{word} {limit}" for word, limit in found if limit is not None)
+
+
+_SYNONYMS = {
+    "url": "endpoint", "host": "endpoint", "base_url": "endpoint", "instance": "endpoint",
+    "key": "api_key", "token": "api_key", "secret": "api_key", "key_file": "api_key_file",
+    "tz": "timezone", "zone": "timezone", "time_zone": "timezone",
+    "app_id": "id", "segment_id": "id", "identifier": "id", "title": "name", "label": "name",
+    "from": "start", "since": "start", "to": "end", "until": "end",
+    "timeout": "timeout_seconds", "retries": "retry", "output": "lake", "path": "lake",
+}  # fmt: skip
+"""What people write, and difflib does not find."""
+
+
+def model_at(path: KeyPath) -> type[BaseModel] | None:
+    """The model of the mapping at a path; None where the schema has none."""
+    model: type[BaseModel] | None = FileModel
+    for key in path:
+        if isinstance(key, str):
+            field = model.model_fields.get(key) if model else None
+            model = _model_in(field.annotation) if field else None
+    return model
+
+
+def known_keys(path: KeyPath) -> tuple[str, ...]:
+    """The keys of the mapping at a path."""
+    model = model_at(path)
+    return tuple(model.model_fields) if model else ()
+
+
+def field_at(path: KeyPath) -> FieldInfo:
+    """The description of the key at a path."""
+    model = model_at(path[:-1])
+    if model is None:
+        raise KeyError(path)
+    return model.model_fields[str(path[-1])]
+
+
+def example_of(path: KeyPath) -> str:
+    """The example of the key at a path, as it is written after the colon."""
+    return to_flow_yaml((field_at(path).examples or [""])[0])
+
+
+def to_flow_yaml(value: object) -> str:
+    """A value in YAML's one-line form."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {to_flow_yaml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_flow_yaml, value)) + "]"
+    return str(value)
+
+
+def suggest_key(key: str, parent: KeyPath) -> str | None:
+    """The known key of the mapping at `parent` that is probably meant by an unknown one."""
+    known = known_keys(parent)
+    plain = key.strip().lower().replace("-", "_").replace(" ", "_")
+    if _SYNONYMS.get(plain) in known:
+        return _SYNONYMS[plain]
+    found = get_close_matches(plain[:60], known, n=1)
+    return found[0] if found else None
+
+
+def where_key_belongs(key: str) -> str | None:
+    """Where a key belongs that is unknown where it is written; None for a key that is unknown everywhere."""
+    return _PLACES.get(key)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
+
+
+_PLACES = (
+    dict.fromkeys(StorageModel.model_fields, "under storage")
+    | dict.fromkeys(set(WorkspaceModel.model_fields) - {"name"}, "in a workspace")
+    | dict.fromkeys(SettingsModel.model_fields, "under defaults, or in a workspace")
+    | dict.fromkeys(FileModel.model_fields, "at the top of the file")
+    | dict.fromkeys(LookbackModel.model_fields, "under lookback")
+    | dict.fromkeys(RateLimitModel.model_fields, "under rate_limit")
+    | dict.fromkeys(RetryModel.model_fields, "under retry")
+)
+
+
+def _describe(value: object, text: str | None) -> str:
+    """A value of the wrong type, for a message: `the number 7`, `a list`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"{'true' if value else 'false'}, as YAML reads {quoted(text or '')}"
+        case int() | float():
+            return f"the number {(text or str(value))[:40]}"
+        case str():
+            return f"the text {quoted(value)}"
+        case list():
+            return "a list"
+    return "a mapping"

@@ -1,34 +1,34 @@
-"""Read a config file: bytes to the frozen Config, or all its mistakes at once.
+"""Reads a config file: bytes to the frozen Config, or all its mistakes at once.
 
-In: a path and the environment. Out: a Config, or ConfigError with every mistake, sorted by line; nothing else is
-raised, whatever the file holds.
+In: a path and the environment. Out: a Config with every default filled in and absolute paths, or ConfigError with every
+mistake, sorted by line. Nothing else is raised, whatever the file holds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from collector.config.draft import Draft
+from collector.config.checks import check_names, check_order, check_storage, check_wanted
+from collector.config.document import Document, read_document
 from collector.config.fields import check_fields
-from collector.config.file import FileEntry
-from collector.config.keys import check_keys
-from collector.config.mistake import WHOLE_FILE, ConfigError, Mistake, UnreadableError, written
-from collector.config.names import check_names
-from collector.config.nodes import parse
-from collector.config.order import check_order
-from collector.config.resolve import resolve
-from collector.config.storage import check_storage
-from collector.config.tree import Tree, grow
-from collector.config.wanted import check_wanted
+from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, UnreadableError, path_text
+from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
+from collector.config.secrets import check_keys
+from collector.config.settings import App, Config, RateLimit, Retry, Secret, Segment, Storage, Workspace
+from collector.model import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from collector.config.settings import Config
+    from pydantic import BaseModel
 
-LARGEST_FILE = 4 * 2**20
-"""Bytes: some thirty thousand apps."""
+    from collector.config.mistakes import KeyPath
+
+MAX_FILE = 4 * 2**20
+"""Bytes: enough for thirty thousand apps."""
 
 
 def load(path: Path, environ: Mapping[str, str], *, secrets: bool) -> Config:
@@ -38,32 +38,32 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool) -> Config:
     without, each workspace's `api_key` is None. Raises ConfigError.
     """
     try:
-        draft = Draft(_read(path))
+        check = ConfigCheck(_read(path))
     except UnreadableError as error:
         raise ConfigError((Mistake(str(path), error.line, WHOLE_FILE, error.text),)) from None
-    check_fields(draft)
-    check_names(draft)
-    check_order(draft)
-    check_wanted(draft)
-    check_storage(draft)
-    keys = check_keys(draft, path.parent, environ, secrets=secrets)
-    if mistakes := draft.mistakes(str(path)):
+    check_fields(check)
+    check_names(check)
+    check_order(check)
+    check_wanted(check)
+    check_storage(check)
+    keys = check_keys(check, path.parent, environ, secrets=secrets)
+    if mistakes := check.mistakes(str(path)):
         raise ConfigError(mistakes)
-    warnings = tuple(str(Mistake(str(path), draft.line(key), written(key), text)) for key, text in keys.warnings)
-    return resolve(FileEntry.model_validate(draft.tree.data), path.parent, keys.secrets, warnings)
+    warnings = tuple(str(Mistake(str(path), check.line(key), path_text(key), text)) for key, text in keys.warnings)
+    return resolve(FileModel.model_validate(check.document.data), path.parent, keys.secrets, warnings)
 
 
-def _read(path: Path) -> Tree:
-    root = parse(_text(path))
-    if root is None:
-        raise UnreadableError(1, "is empty: write lake: and workspaces:, or begin with a copy of config/collector.yaml")
-    return grow(root)
+def _read(path: Path) -> Document:
+    document = read_document(_text(path))
+    if document is None:
+        raise UnreadableError(1, "is empty: write lake: and workspaces:, or start from a copy of config/collector.yaml")
+    return document
 
 
 def _text(path: Path) -> str:
     raw = _bytes(path)
-    if len(raw) > LARGEST_FILE:
-        raise UnreadableError(1, f"is larger than {LARGEST_FILE} bytes, so hardly a config: name another file")
+    if len(raw) > MAX_FILE:
+        raise UnreadableError(1, f"is larger than {MAX_FILE} bytes, which no config is: name another file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,14 +72,82 @@ def _text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    another = "name another with --config FILE or $COLLECTOR_CONFIG"
+    another = "name another file with --config FILE or $COLLECTOR_CONFIG"
     try:
         with path.open("rb") as stream:
-            return stream.read(LARGEST_FILE + 1)
+            return stream.read(MAX_FILE + 1)
     except FileNotFoundError:
         raise UnreadableError(1, f"there is no such file: {another}") from None
     except IsADirectoryError:
         raise UnreadableError(1, f"is a folder: {another}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no name of a file"
+        reason = getattr(error, "strerror", None) or "not a valid file name"
         raise UnreadableError(1, f"cannot be read ({reason}): {another}") from None
+
+
+_NESTED = ("lookback", "rate_limit", "retry")
+
+
+def resolve(entry: FileModel, folder: Path, secrets: Mapping[KeyPath, Secret], warnings: tuple[str, ...]) -> Config:
+    """Validated models to the Config. `secrets`: by the path of their workspace. Nothing fails here."""
+    workspaces = tuple(
+        _workspace(each, entry.defaults, secrets.get(("workspaces", index)))
+        for index, each in enumerate(entry.workspaces)
+    )
+    storage = Storage(**entry.storage.model_dump(exclude_none=True)) if entry.storage else Storage()
+    return Config(_absolute(entry.lake, folder), workspaces, warnings, storage)
+
+
+def _absolute(lake: str, folder: Path) -> str:
+    if "://" in lake:
+        return lake
+    path = folder.absolute() / lake
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError):  # links in a circle: opening the lake reports it
+        return str(path)
+
+
+def _workspace(entry: WorkspaceModel, defaults: SettingsModel | None, key: Secret | None) -> Workspace:
+    settings: dict[str, Any] = _given(defaults) | _given(entry)
+    return Workspace(
+        name=entry.name,
+        endpoint=entry.endpoint,
+        timezone=ZoneInfo(entry.timezone or "UTC"),
+        api_key=key,
+        apps=tuple(map(_app, entry.apps or ())),
+        segments=tuple(Segment(each.name, each.id, each.start, each.end) for each in entry.segments or ()),
+        lookback=_lookback(entry, defaults),
+        rate_limit=RateLimit(**_merged("rate_limit", entry, defaults)),
+        retry=Retry(**_merged("retry", entry, defaults)),
+        **settings,
+    )
+
+
+def _app(entry: AppModel) -> App:
+    segments = None if entry.segments is None else tuple(entry.segments)
+    return App(entry.name, entry.id, segments, entry.start, entry.end)
+
+
+def _lookback(entry: WorkspaceModel, defaults: SettingsModel | None) -> Mapping[Unit, int]:
+    own = {Unit(unit): count for unit, count in _merged("lookback", entry, defaults).items()}
+    return MappingProxyType({**BUILT_IN.lookback, **own})
+
+
+def _given(entry: SettingsModel | None) -> dict[str, Any]:
+    """The settings that are written; not the nested ones, which are merged key by key."""
+    if entry is None:
+        return {}
+    names = [name for name in SettingsModel.model_fields if name not in _NESTED]
+    given = ((name, getattr(entry, name)) for name in names)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given if value is not None}
+
+
+def _merged(name: str, *entries: SettingsModel | None) -> dict[str, Any]:
+    """The keys of a nested mapping; the first model that has a key wins."""
+    merged: dict[str, Any] = {}
+    for entry in entries:
+        nested: BaseModel | None = getattr(entry, name, None)
+        if nested is not None:
+            merged = nested.model_dump(exclude_none=True) | merged
+    return merged

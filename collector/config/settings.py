@@ -22,7 +22,7 @@ DEFAULT_LOOKBACK: Mapping[Unit, int] = MappingProxyType({Unit.DAY: 14, Unit.HOUR
 
 
 class Secret:
-    """A key that shows itself to no one who does not ask: repr, str, format and logs print `***`."""
+    """A key that is not shown by accident: repr, str, format and logs print `***`."""
 
     __slots__ = ("_text",)
 
@@ -30,7 +30,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The key itself, for the request that needs it and for redacting what servers echo."""
+        """The key itself, for requests and for redaction."""
         return self._text
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Secret:
 
 
 class Auth(StrEnum):
-    """How the key travels: in the Authorization header, or as `api_key` in the URL (as the reference page has it)."""
+    """How the key is sent: in the Authorization header, or as `api_key` in the URL (as the reference page has it)."""
 
     HEADER = "header"
     QUERY = "query"
@@ -66,7 +66,7 @@ class NaiveHours(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`per_hour`: the pool; `reserve`: the share of it (0 to 1) left to others; `per_second`: this program's pace."""
+    """`per_hour`: the quota; `reserve`: the share of it (0 to 1) left to others; `per_second`: this program's rate."""
 
     per_hour: int = 250_000
     reserve: float = 0.2
@@ -84,9 +84,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How an object store is reached. What is None is the cloud's own: its environment, profile or instance role.
+    """How an object store is reached. None: as the cloud's environment, profile or instance role says.
 
-    `timeout_seconds`: one request. `retry_seconds`: how long one that failed in passing is sent again.
+    `timeout_seconds`: one request. `retry_seconds`: how long one that failed temporarily is repeated.
     """
 
     endpoint: str | None = None
@@ -120,7 +120,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One workspace with its defaults resolved: a host, a key, a pool, a zone, and what is wanted of it.
+    """One workspace with its defaults resolved: a host, a key, a quota, a time zone, and what is wanted of it.
 
     `start`/`end` are the inherited ones; an app's or segment's own win. `api_key` is None where the command needs none.
     """
@@ -148,9 +148,9 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
+    """A config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
 
-    `warnings`: what is no mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
+    `warnings`: what is not a mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
     """
 
     lake: str

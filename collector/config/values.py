@@ -1,7 +1,7 @@
-"""What single values of the file may be: names, dates, zones, lakes, key references.
+"""What single values of the file may be: names, dates, durations, time zones, hosts, lakes, key references.
 
-In: a value as YAML gave it. Out: the value to go on with, or ValueError with a sentence that says what to write. Pure,
-but for the zones, which are looked up in the machine's zone tables.
+In: a value as YAML gave it. Out: the value as the program uses it, or ValueError with a sentence that says what to
+write. Pure, but for the time zones, which are looked up in the machine's tables.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
-
-from collector.config.durations import parse_duration
-from collector.config.mistake import shown
 
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2999, 12, 31)
-LONGEST_NAME = 63
-LONGEST_TEXT = 255
-LONGEST_PATH = 1024
+MAX_NAME = 63
+MAX_TEXT = 255
+MAX_PATH = 1024
+_MAX_QUOTED = 60
 
 WORKSPACE_NAME = r"[a-z][a-z0-9_-]*"
 API_KEY = r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}"
 LAKE_SCHEMES = ("s3", "gs", "abfs")
 
-NO_NAMES = frozenset(
+RESERVED_NAMES = frozenset(
     {"true", "false", "yes", "no", "on", "off", "null", "none", "nil", "na", "nan", "inf", "infinity"}
     | {"epoch", "now", "today", "tomorrow", "yesterday"}
 )
-"""A workspace's name is a partition value, and some engine reads each of these as another type than text."""
+"""A workspace's name is a partition value, and some engine reads each of these as a type other than text."""
 
-LITERAL_KEY = "does not name an environment variable: a key belongs in the environment, write ${NAME_OF_VARIABLE}"
-"""Said of any api_key that is not a reference, whatever it is: it may be a key, so it is never shown."""
+KEY_NOT_A_REFERENCE = "is not a reference: keep the key in an environment variable, and write ${NAME_OF_VARIABLE}"
+"""For any api_key that is not a reference. It may be a key, so it is never shown."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", re.DOTALL)
@@ -44,80 +44,78 @@ def read_date(value: object) -> date:
         try:
             day = date.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{shown(value)} is no day of the calendar: write one such as 2026-10-01") from None
+            raise ValueError(f"{quoted(value)} is not a valid date: write YYYY-MM-DD, such as 2026-10-01") from None
         if EARLIEST <= day <= LATEST:
             return day
-        raise ValueError(f"lies outside {EARLIEST} to {LATEST}: write a date in between, or leave the key out")
-    found = f", not {shown(value)}" if isinstance(value, str) else ""
-    raise ValueError(f"must be a date{found}: write it as 2026-10-01")
+        raise ValueError(f"is not between {EARLIEST} and {LATEST}: write a date in that range, or remove the key")
+    found = f", not {quoted(value)}" if isinstance(value, str) else ""
+    raise ValueError(f"must be a date{found}: write YYYY-MM-DD, such as 2026-10-01")
 
 
 def read_duration(value: object) -> timedelta:
-    """Read `10m`; a bare 0, which YAML gives as a number, too."""
+    """Read `10m`, or a bare 0, which YAML gives as a number."""
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if value == 0:
             return timedelta()
-        raise ValueError("is a number without a unit: write days, hours, minutes or seconds, such as 10m or 6h")
+        raise ValueError("has no unit: write days, hours, minutes or seconds, such as 10m or 6h")
     raise ValueError("must be a duration: write 10m, 6h, 1h30m, 1d or 0s")
 
 
 def workspace_name(text: str) -> str:
-    """Refuse what could not be a partition value that every engine reads as text."""
-    if text in NO_NAMES:
-        raise ValueError(
-            f"{text} is read as another type than text by query engines: write another name, such as {text}-1"
-        )
-    if len(text) > LONGEST_NAME:
-        raise ValueError(f"has {len(text)} characters: write {LONGEST_NAME} at most")
+    """Raise ValueError for what is not a partition value that every engine reads as text."""
+    if text in RESERVED_NAMES:
+        raise ValueError(f"{text} is not read as text by some query engines: write another name, such as {text}-1")
+    if len(text) > MAX_NAME:
+        raise ValueError(f"has {len(text)} characters: write {MAX_NAME} at most")
     if not re.fullmatch(WORKSPACE_NAME, text):
         raise ValueError(
-            f"{shown(text)} cannot name a workspace: write a lower-case letter, then lower-case letters, digits, _ or -"
+            f"{quoted(text)} is not a valid name: write a lower-case letter, then lower-case letters, digits, _ or -"
         )
     return text
 
 
-def printable(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Refuse text that is empty, padded, too long or holds what nobody can see."""
+def printable(text: str, max_length: int = MAX_TEXT) -> str:
+    """Raise ValueError for text that is empty, padded, too long or has unprintable characters."""
     if not text:
         raise ValueError("is empty: write some text")
-    if len(text) > longest:
-        raise ValueError(f"has {len(text)} characters: write {longest} at most")
+    if len(text) > max_length:
+        raise ValueError(f"has {len(text)} characters: write {max_length} at most")
     if not text.isprintable():
-        raise ValueError("holds a line break or another unprintable character: write printable text on one line")
+        raise ValueError("contains a line break or another unprintable character: write printable text on one line")
     if text != text.strip():
-        raise ValueError("begins or ends with a blank: remove it")
+        raise ValueError("starts or ends with a space: remove it")
     return text
 
 
 def file_path(text: str) -> str:
-    """Refuse what a shell would have expanded but this program does not."""
+    """Raise ValueError for what a shell would expand, and this program does not."""
     if "${" in text:
-        raise ValueError("holds ${…}, which is read in api_key alone: write it out")
+        raise ValueError("contains ${…}, which only api_key may: write the path out")
     if text.startswith("~"):
-        raise ValueError("begins with ~, which is not expanded here: write the whole path")
-    return printable(text, LONGEST_PATH)
+        raise ValueError("starts with ~, which is not expanded here: write the complete path")
+    return printable(text, MAX_PATH)
 
 
 def plain(text: str) -> str:
-    """Refuse references: what differs from machine to machine has variables of the cloud's own."""
+    """Raise ValueError for references: what differs between machines has environment variables of the cloud's own."""
     if "${" in text:
         raise ValueError(
-            "holds ${…}, which is read in api_key alone: write it out, or leave the key out and set the cloud's own "
+            "contains ${…}, which only api_key may: write the value out, or remove the key and set the cloud's own "
             "variable, such as AWS_REGION or AZURE_STORAGE_ACCOUNT_NAME"
         )
     return printable(text)
 
 
 def zone_name(text: str) -> str:
-    """Refuse what is no IANA time zone, with the nearest one."""
+    """Raise ValueError, with the nearest name, for what is not an IANA time zone."""
     try:
         ZoneInfo(printable(text))
     except (KeyError, ValueError, OSError):
         nearest = _nearest_zone(text)
         hint = f"write {nearest}" if nearest else "write an IANA name such as America/New_York"
-        raise ValueError(f"unknown time zone {shown(text)}: {hint}") from None
+        raise ValueError(f"unknown time zone {quoted(text)}: {hint}") from None
     return text
 
 
@@ -126,32 +124,32 @@ def _nearest_zone(text: str) -> str | None:
     for zone in sorted(available_timezones()):
         names[zone.rpartition("/")[2].lower()] = zone
     names |= {zone.lower(): zone for zone in available_timezones()}
-    found = get_close_matches(text[:LONGEST_TEXT].strip().replace(" ", "_").lower(), names, n=1)
+    found = get_close_matches(text[:MAX_TEXT].strip().replace(" ", "_").lower(), names, n=1)
     return names[found[0]] if found else None
 
 
 def lake(text: str) -> str:
-    """Refuse what is neither a folder nor the URL of a known object store."""
+    """Raise ValueError for what is neither a folder nor the URL of a known object store."""
     url = _URL.fullmatch(file_path(text))
     if url is None:
         return text
     scheme, rest = url.groups()
     known = " or ".join(f"{each}://" for each in LAKE_SCHEMES)
     if scheme == "file":
-        raise ValueError("is a file URL: write the folder alone, such as /data/lake")
+        raise ValueError("is a file URL: write only the folder, such as /data/lake")
     if scheme not in LAKE_SCHEMES:
         other = _OTHER_SCHEMES.get(scheme.lower(), scheme.lower())
         hint = f"write {other}://…" if other in LAKE_SCHEMES else f"write a folder, or a URL with {known}"
-        raise ValueError(f"unknown kind of store {shown(scheme)}: {hint}")
+        raise ValueError(f"unknown kind of object store {quoted(scheme)}: {hint}")
     if not re.match(r"/[^/]", rest):
-        raise ValueError(f"names no bucket: write {scheme}://bucket/prefix")
+        raise ValueError(f"has no bucket: write {scheme}://bucket/prefix")
     return text
 
 
 def api_key(text: str) -> str:
-    """Refuse everything but a reference, without a word about what it holds."""
+    """Raise ValueError for anything but a reference, without showing what it is."""
     if not re.fullmatch(API_KEY, text):
-        raise ValueError(LITERAL_KEY)
+        raise ValueError(KEY_NOT_A_REFERENCE)
     return text
 
 
@@ -159,3 +157,146 @@ def variable_of(reference: str) -> str | None:
     """The environment variable that an `api_key` refers to."""
     match = re.fullmatch(API_KEY, reference)
     return match.group(1) if match else None
+
+
+MAX_DURATION = timedelta(days=3660)
+"""Ten years. Longer ones are typing mistakes, and some would overflow a date."""
+
+DURATION_PATTERN = r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?"
+_DURATION = re.compile(DURATION_PATTERN)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `10m`, `6h`, `1d`, `1h30m` or `0`; ValueError says what to write otherwise."""
+    if text == "0":
+        return timedelta()
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("must be a duration of days, hours, minutes and seconds: write 10m, 6h, 1h30m, 1d or 0s")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total > MAX_DURATION.total_seconds():
+        raise ValueError(f"is too long: write {MAX_DURATION.days}d at most")
+    return timedelta(seconds=total)
+
+
+KNOWN_HOSTS = (
+    *(f"rest.iad-0{number}.braze.com" for number in range(1, 9)),
+    "rest.us-10.braze.com",
+    *(f"rest.{region}-01.braze.com" for region in ("au", "id", "jp", "kr")),
+    "rest.fra-01.braze.eu",
+    "rest.fra-02.braze.eu",
+)
+"""As Braze documents them. Others are accepted: Braze adds some, and proxies have names of their own."""
+
+ENDPOINT_EXAMPLE = "https://rest.iad-01.braze.com"
+_HOST = re.compile(r"(?!-)[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+_CONSOLE = re.compile(r"(?:dashboard|sdk|www|api|rest)[.-]([a-z]+-)?(\d\d)\.(?:[a-z-]+\.)?braze\.(com|eu)")
+_ALMOST = 0.92
+_PORTS = {"http": 80, "https": 443}
+
+
+def read_endpoint(text: str) -> str:
+    """The scheme, the host and, where there is one, the port.
+
+    A message shows no more of the text than its host: the rest may hold a key.
+    """
+    if "${" in text:
+        raise ValueError(f"contains ${{…}}, which only api_key may: write the host, such as {ENDPOINT_EXAMPLE}")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"contains a space or another character that is invalid in a host: write {ENDPOINT_EXAMPLE}")
+    if "://" not in text:
+        host = text.lower() if _HOST.fullmatch(text.lower()) else "HOST"
+        raise ValueError(f"has no scheme: write https://{suggest_host(host) or host}")
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise ValueError(f"is not a URL with a host: write {ENDPOINT_EXAMPLE}") from None
+    _refuse_more_than_host(url, host, port)
+    _refuse_wrong_host(url.scheme, host)
+    name = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{name}" if port in (None, _PORTS[url.scheme]) else f"{url.scheme}://{name}:{port}"
+
+
+def suggest_host(host: str) -> str | None:
+    """The REST host that is probably meant; None for a known host, or where none is similar."""
+    if host in KNOWN_HOSTS:
+        return None
+    console = _CONSOLE.fullmatch(host)
+    if console:
+        region, number, top = console.groups()
+        guess = f"rest.{region or ('fra-' if top == 'eu' else 'iad-')}{number}.braze.{top}"
+        if guess in KNOWN_HOSTS:
+            return guess
+    found = get_close_matches(host, KNOWN_HOSTS, n=1, cutoff=0.75)
+    return found[0] if found else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine: the only one to which a key may be sent unencrypted."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_more_than_host(url: SplitResult, host: str, port: int | None) -> None:
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f"has the scheme {url.scheme[:20]!r}: write https://")
+    if url.username is not None or url.password is not None:
+        raise ValueError("contains a user or password: write only the host, and keep the key in the environment")
+    if not _HOST.fullmatch(host) or port == 0:
+        raise ValueError(f"has no host: write {ENDPOINT_EXAMPLE}")
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError(
+            f"contains more than a host: write {url.scheme}://{suggest_host(host) or host}, without path or query"
+        )
+
+
+def _refuse_wrong_host(scheme: str, host: str) -> None:
+    braze = host.endswith((".braze.com", ".braze.eu"))
+    if braze and not host.startswith("rest."):
+        raise ValueError(
+            f"{host} is not a REST endpoint: write https://{suggest_host(host) or 'rest.INSTANCE.braze.com'}"
+        )
+    # A key that is sent to a misspelled host is given away.
+    if not braze and get_close_matches(host, KNOWN_HOSTS, n=1, cutoff=_ALMOST):
+        raise ValueError(f"{host} looks like a misspelled host: write https://{suggest_host(host)}")
+    if scheme == "http" and not is_loopback(host):
+        raise ValueError(f"would send the key unencrypted to {host}: write https:// (http:// is for this machine)")
+
+
+STORAGE_EXAMPLE = "https://minio.example.com:9000"
+_SECRETS = ("key", "secret", "token", "password", "credential", "sas")
+_OWN = (
+    "a credential does not belong here: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AZURE_STORAGE_ACCOUNT_KEY or GOOGLE_APPLICATION_CREDENTIALS, or give the machine a role, and remove the key"
+)
+
+
+def read_storage_endpoint(text: str) -> str:
+    """The URL of an object store's server, without a final slash. No message shows the value."""
+    plain(text)
+    try:
+        url = urlsplit(text)
+        host = url.hostname or ""
+    except ValueError:
+        host = ""
+    if not host or url.scheme not in ("http", "https"):
+        raise ValueError(f"is not a URL with a host: write one such as {STORAGE_EXAMPLE}")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise ValueError(f"contains more than host, port and path: write one such as {STORAGE_EXAMPLE}; {_OWN}")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"would send rows unencrypted to {host}: write https:// (http:// is for this machine)")
+    return text.rstrip("/")
+
+
+def credential_advice(key: str) -> str | None:
+    """What to write in place of an unknown key that looks like one for a secret; None for other keys."""
+    return _OWN if any(word in key.lower() for word in _SECRETS) else None
+
+
+def quoted(text: str) -> str:
+    """A value in quotes for a message: on one line, printable, and cut where it is long."""
+    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")

@@ -1,1 +1,1 @@
-"""Lanes: many windows asked for at once, within the throttle, the pool and the patience of each workspace."""
+"""Requests many windows at once, within the rate, the quota and the failure limits of each workspace."""

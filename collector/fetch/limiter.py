@@ -50,7 +50,7 @@ class EvenThrottle:
     """At most `per_second` requests in any second, by asyncio-throttle, and spread evenly over it.
 
     The throttle keeps the promise, even when the event loop was blocked. By itself it would let all requests of a
-    second pass at once, then none, and would wake whoever waits every millisecond. So each request first has a due
+    second pass at once, then none, and would wake a waiting caller every millisecond. So each request first has a due
     time: those due within a tick pass together, and the next one sleeps until it is due. The spacing is a little wider
     than the throttle's own, so the throttle is seldom reached.
 
@@ -95,8 +95,8 @@ class RateLimiter:
     async def acquire(self) -> int:
         """Wait until one more request may be sent, and count it. Pass the epoch that is returned to `release`."""
         # One caller waits for throttle and quota; the others wait for the turnstile. So the throttle, which polls,
-        # polls for one caller a workspace, and no crowd wakes up when the quota refills. Whoever gets through goes on
-        # in the same step of the event loop: no time passes between the permission and the request.
+        # polls for one caller a workspace, and no crowd wakes up when the quota refills. The caller that gets through
+        # goes on in the same step of the event loop: no time passes between the permission and the request.
         async with self._turnstile:
             while True:
                 await self._throttle.acquire()

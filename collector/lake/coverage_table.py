@@ -1,12 +1,11 @@
-"""Coverage as a table: one row a run of covered buckets, with its series and its oldest answer.
+"""The coverage table: which buckets of each series are answered, as one Arrow table for all series.
 
-Tables are of RUNS, sorted by series and bucket, runs disjoint, none empty. There are a few runs a series, and thousands
-of series: no work is done a row at a time but for what the plan reads (`as_coverage`).
+In: the table's file, the answers of a journal, the data files as they are now. Out: a `CoverageState`, its covered
+spans as the plan reads them, and a staged file. A workspace has thousands of series with a few covered spans each, so
+the arithmetic is done in bulk; only `as_coverage` goes row by row.
 
-The coverage table: read and written whole, and held against the data files that it speaks of.
-
-Its footer names, for every data file of the workspace, the version (tag) and the landing that wrote it. A data file
-that is gone, or not the one it knew, voids the coverage of its partition: those buckets are asked for again.
+The file's footer lists the version of every data file of the workspace, and the landing that wrote it. Coverage of a
+partition whose data file is missing, or is another version, is dropped: the next run requests those buckets again.
 """
 
 from __future__ import annotations
@@ -22,13 +21,21 @@ import pyarrow.compute as pc
 
 from collector.buckets import month_span
 from collector.coverage import Coverage, CoveredSpan
-from collector.lake import merge, paths
-from collector.lake.merge import BUCKETS, dictionary_encoded, row_keys, series_ranks
+from collector.lake import paths
+from collector.lake.journal import JOURNAL_WINDOWS_SCHEMA
+from collector.lake.merge import (
+    BUCKET_RANGE,
+    bucket_starts,
+    buckets_starting_at,
+    dictionary_encoded,
+    row_keys,
+    series_ranks,
+)
 from collector.lake.parquet import LakeParquetFile, stage_table
 from collector.lake.partition import LANDING, REPLACED
 from collector.lake.paths import Partition
-from collector.lake.schema import COVERAGE, INSTANT, JOURNAL_WINDOWS_SCHEMA, SERIES
 from collector.lake.store import NO_FILE, DamagedFile, Replacement, Version
+from collector.lake.tables import COVERAGE, INSTANT, SERIES
 from collector.model import Scope, SeriesKey, Span, Unit
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
 
     from collector.lake.store import Store
 
+log = logging.getLogger(__name__)
 
 COVERED_SPANS = pa.schema(
     [
@@ -46,121 +54,20 @@ COVERED_SPANS = pa.schema(
         ("answered_at", INSTANT),
     ]
 )
-"""`first` and `stop` are buckets, as in `Span`."""
+"""Covered spans in memory: one row each, sorted by series and bucket, disjoint within a series, none empty.
+
+`first` and `stop` are bucket numbers, as in `Span`. `answered_at` is the oldest answer in the span.
+"""
 
 NO_COVERAGE = COVERED_SPANS.empty_table()
 
 _KEY = ("scope", "unit", "app_id", "segment_id")
-
-
-def with_answers(runs: pa.Table, answers: pa.Table, as_of: datetime, stale: datetime) -> pa.Table:
-    """Cover the answers' spans (SERIES, first, stop) with an answer of `as_of`, and join what need not be told apart.
-
-    Neighbours join where their answers are equally old, or both are of `stale` or older: no later run tells two stale
-    answers apart, so the runs of a series do not grow with its history. Series are named as the answers name them.
-
-    All series lie on one line, one behind the other, each with room for every bucket; a run or an answer is an interval
-    on it. From one end of an interval to the next one nothing changes: such a stretch is covered by an answer, by the
-    run that began last, or by nothing.
-    """
-    if not answers.num_rows:
-        return runs
-    of_runs, of_answers = series_ranks([runs, answers], _KEY)
-    ends = pa.concat_tables(
-        [
-            _ends(row_keys(of_runs, runs["first"]), runs=1, told=runs["answered_at"].combine_chunks()),
-            _ends(row_keys(of_runs, runs["stop"]), runs=-1),
-            _ends(row_keys(of_answers, answers["first"]), answers=1),
-            _ends(row_keys(of_answers, answers["stop"]), answers=-1),
-        ]
-    ).sort_by("place")
-    answered = pc.greater(pc.cumulative_sum(ends["answers"]), 0)
-    covered = pc.or_(answered, pc.greater(pc.cumulative_sum(ends["runs"]), 0))
-    told = pc.if_else(answered, pa.scalar(as_of, INSTANT), pc.fill_null_forward(ends["told"]))
-    stretches = pa.table(
-        {"first": ends["place"][:-1], "stop": ends["place"][1:], "answered_at": told[:-1], "covered": covered[:-1]}
-    )
-    stretches = stretches.filter(pc.and_(stretches["covered"], pc.less(stretches["first"], stretches["stop"])))
-    joined = _joined(stretches, stale)
-    named = pa.concat_tables([answers.select(SERIES), runs.select(SERIES)]).unify_dictionaries()
-    first_named = pa.concat_arrays([of_answers, of_runs])
-    series = named.take(pc.index_in(pc.shift_right(joined["first"], 32), value_set=first_named))
-    return pa.table([*series.columns, *_buckets(joined), joined["answered_at"]], schema=COVERED_SPANS)
-
-
-def without_partition(runs: pa.Table, scope: Scope, unit: Unit, span: Span) -> pa.Table:
-    """Forget the span's buckets, in all series of a scope and unit."""
-    of_table = pc.and_(pc.equal(runs["scope"], scope.value), pc.equal(runs["unit"], unit.value))
-    within = pc.and_(pc.less(runs["first"], span.stop), pc.greater(runs["stop"], span.first))
-    hit = pc.and_(of_table, within)
-    cut = runs.filter(hit)
-    before = _with(cut, "stop", pc.min_element_wise(cut["stop"], pa.scalar(span.first, pa.int32())))
-    after = _with(cut, "first", pc.max_element_wise(cut["first"], pa.scalar(span.stop, pa.int32())))
-    kept = pa.concat_tables([runs.filter(pc.invert(hit)), before, after])
-    kept = kept.filter(pc.less(kept["first"], kept["stop"]))
-    (rank,) = series_ranks([kept], _KEY)
-    return kept.take(pc.sort_indices(row_keys(rank, kept["first"])))
-
-
-def as_coverage(runs: pa.Table) -> Coverage:
-    """The runs of each series, for the plan. Series that were answered alike share one tuple of runs."""
-    columns = [_values(runs[name]) for name in (*_KEY, "first", "stop", "answered_at")]
-    found: dict[SeriesKey, list[tuple[int, int, datetime]]] = {}
-    for scope, unit, app_id, segment_id, *run in zip(*columns, strict=True):
-        found.setdefault(SeriesKey(Scope(scope), Unit(unit), app_id, segment_id), []).append(tuple(run))
-    shared = cache(lambda some: tuple(CoveredSpan(Span(first, stop), told) for first, stop, told in some))
-    return {key: shared(tuple(some)) for key, some in found.items()}
-
-
-def _ends(where: pa.Array, runs: int = 0, answers: int = 0, told: pa.Array | None = None) -> pa.Table:
-    """Ends of intervals, and how each changes the number of runs and of answers that hold what follows."""
-    count = len(where)
-    return pa.table(
-        {
-            "place": where,
-            "runs": pa.repeat(pa.scalar(runs, pa.int32()), count),
-            "answers": pa.repeat(pa.scalar(answers, pa.int32()), count),
-            "told": pa.nulls(count, INSTANT) if told is None else told,
-        }
-    )
-
-
-def _joined(stretches: pa.Table, stale: datetime) -> pa.Table:
-    """Neighbours that are alike as one: first, stop, answered_at."""
-    told, oldest = stretches["answered_at"], pa.scalar(stale, INSTANT)
-    age = pc.if_else(pc.greater(told, oldest), told, oldest)  # all that are stale are alike
-    follows = pc.and_(pc.equal(stretches["first"][1:], stretches["stop"][:-1]), pc.equal(age[1:], age[:-1]))
-    begins = pa.chunked_array([pa.array([0], pa.int32()), *pc.cast(pc.invert(follows), pa.int32()).chunks])
-    numbered = stretches.append_column("number", pc.cumulative_sum(begins))
-    grouped = numbered.group_by("number", use_threads=False).aggregate(
-        [("first", "min"), ("stop", "max"), ("answered_at", "min")]
-    )
-    return grouped.select(["first_min", "stop_max", "answered_at_min"]).rename_columns(["first", "stop", "answered_at"])
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """The column's values, equal ones as one object: thousands of series share a few texts and instants."""
-    whole = dictionary_encoded(column)
-    distinct = whole.dictionary.to_pylist()
-    return [None if place is None else distinct[place] for place in whole.indices.to_pylist()]
-
-
-def _buckets(joined: pa.Table) -> list[pa.ChunkedArray]:
-    return [pc.cast(pc.bit_wise_and(joined[name], BUCKETS - 1), pa.int32()) for name in ("first", "stop")]
-
-
-def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, column)
-
-
 _FILES = "collector.files"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """A version of a data file: its tag, and the landing that wrote it (the tag changes when a lake is copied)."""
+    """A version of a data file and the name of the landing that wrote it. A copy of a lake has other versions."""
 
     version: Version
     landing: str
@@ -168,63 +75,79 @@ class FileVersion:
 
 @dataclass(frozen=True, slots=True)
 class CoverageState:
-    """The coverage as it stands in the lake.
+    """The coverage of a workspace. `spans` has the schema COVERED_SPANS. `files`: the data files that it describes.
 
-    `runs`: a table as `lake/runs.py` has it. `files`: the data files' paths, and the versions it speaks of.
+    `version` is that of the coverage file itself.
     """
 
-    runs: pa.Table = field(default_factory=lambda: NO_COVERAGE)
+    spans: pa.Table = field(default_factory=lambda: NO_COVERAGE)
     files: dict[str, FileVersion] = field(default_factory=dict)
     version: Version = NO_FILE
 
 
 def read(store: Store, workspace: str, zone: ZoneInfo) -> CoverageState:
-    """The coverage table; an empty one where it is lost or damaged, which costs requests, never truth."""
-    entry = LakeParquetFile.open(store, paths.coverage(workspace))
-    if entry is None:
+    """Read the coverage. It is empty where the file is missing or damaged: that costs requests, and loses no rows."""
+    file = LakeParquetFile.open(store, paths.coverage(workspace))
+    if file is None:
         return CoverageState()
-    with entry:
+    with file:
         try:
-            return parse(entry, zone)
+            return parse(file, zone)
         except DamagedFile as damaged:
-            log.warning("%s: what it told is asked for again", damaged)
-            return CoverageState(version=entry.version)
+            log.warning("%s; every bucket is requested again", damaged)
+            return CoverageState(version=file.version)
 
 
-def parse(entry: LakeParquetFile, zone: ZoneInfo) -> CoverageState:
-    """What a coverage file says. Raises Damaged."""
-    rows = entry.table(COVERAGE, SERIES)
+def parse(file: LakeParquetFile, zone: ZoneInfo) -> CoverageState:
+    """The state that a coverage file describes. Raises DamagedFile."""
+    rows = file.table(COVERAGE.schema, SERIES)
     try:
-        files = json.loads(entry.footer_metadata()[_FILES])
-        known = {path: FileVersion(version["tag"], version["landing"]) for path, version in files.items()}
-        return CoverageState(_runs(rows, zone), known, entry.version)
+        files = json.loads(file.footer_metadata()[_FILES])
+        versions = {path: FileVersion(each["tag"], each["landing"]) for path, each in files.items()}
+        return CoverageState(_spans_of_rows(rows, zone), versions, file.version)
     except (KeyError, ValueError, TypeError) as error:
-        raise entry.damaged(str(error)) from error
+        raise file.damaged(str(error)) from error
 
 
-def drop_stale_coverage(store: Store, workspace: str, recorded: CoverageState, landing_id: str = "") -> CoverageState:
-    """Void the coverage of partitions whose data files are not those it speaks of.
+def stage(store: Store, workspace: str, state: CoverageState, zone: ZoneInfo) -> list[Replacement]:
+    """Stage the coverage file, sorted by its keys. It replaces the version that was read."""
+    spans = state.spans
+    columns = {name: spans[name] for name in (*SERIES, "answered_at")}
+    columns["first_start"] = bucket_starts(spans["unit"], spans["first"], zone)
+    columns["last_end"] = bucket_starts(spans["unit"], spans["stop"], zone)
+    table = pa.table({name: columns[name] for name in COVERAGE.schema.names})
+    files = {path: {"tag": each.version, "landing": each.landing} for path, each in sorted(state.files.items())}
+    staged = stage_table(store, table, (*_KEY, "first_start"), {_FILES: json.dumps(files)})
+    return [Replacement(paths.coverage(workspace), staged, state.version)]
 
-    landing_id: a landing that was cut short after it replaced some files; those are not doubted, where what it replaced
-    was the version that is spoken of here. Else the answers to all that it did not ask for would be gone unnoticed.
+
+def drop_stale_coverage(store: Store, workspace: str, state: CoverageState, interrupted: str = "") -> CoverageState:
+    """Drop the coverage of partitions whose data file is missing, or is not the version that was recorded.
+
+    interrupted: the name of a landing that may have published data files and died before it published the coverage.
     """
     files: dict[str, FileVersion] = {}
-    doubted: list[Partition] = []
+    changed: list[Partition] = []
     for partition, version in data_files(store, workspace).items():
-        known = recorded.files.get(partition.path)
-        if known is None or known.version != version:
-            written_by, replaced = _landings(store, partition.path)
-            cut_short = (written_by, replaced) == (landing_id, known.landing if known else "")
-            if not cut_short and (known is None or known.landing != written_by):
-                doubted.append(partition)
-            known = FileVersion(version, written_by)
-        files[partition.path] = known
-    gone = [Partition.of(path) for path in recorded.files if path not in files]
-    return replace(recorded, runs=_void(recorded.runs, [*doubted, *filter(None, gone)]), files=files)
+        recorded = state.files.get(partition.path)
+        # A file's version changes when a lake is copied, the landing in its footer does not. So the footer is read
+        # where the version differs, and a file that the recorded landing wrote is the recorded one.
+        if recorded is None or recorded.version != version:
+            written_by, replaced = _landings_of(store, partition.path)
+            # The interrupted landing's own file is trusted as well, provided that it replaced the recorded version:
+            # then it holds all rows of that version. Had it replaced another version or no file, rows that the coverage
+            # describes, and that its journal has no answers for, would be gone unnoticed.
+            by_interrupted = (written_by, replaced) == (interrupted, recorded.landing if recorded else "")
+            if not by_interrupted and (recorded is None or recorded.landing != written_by):
+                changed.append(partition)
+            recorded = FileVersion(version, written_by)
+        files[partition.path] = recorded
+    missing = [Partition.of(path) for path in state.files if path not in files]
+    return replace(state, spans=_without_partitions(state.spans, [*changed, *filter(None, missing)]), files=files)
 
 
 def data_files(store: Store, workspace: str) -> dict[Partition, Version]:
-    """Every data file of the workspace and its tag."""
+    """Every data file of the workspace and its version."""
     listed = [store.list(paths.table_folder(scope, unit, workspace)) for scope in Scope for unit in Unit]
     return {
         partition: version
@@ -234,40 +157,138 @@ def data_files(store: Store, workspace: str) -> dict[Partition, Version]:
     }
 
 
-def stage(store: Store, workspace: str, recorded: CoverageState, zone: ZoneInfo) -> list[Replacement]:
-    """Stage the coverage table, sorted by its keys, to replace the version that was read."""
-    runs = recorded.runs
-    columns = {name: runs[name] for name in (*SERIES, "answered_at")}
-    columns["first_start"] = merge.bucket_starts(runs["unit"], runs["first"], zone)
-    columns["last_end"] = merge.bucket_starts(runs["unit"], runs["stop"], zone)
-    files = {path: {"tag": known.version, "landing": known.landing} for path, known in sorted(recorded.files.items())}
-    table = pa.table({name: columns[name] for name in COVERAGE.names})
-    sorted_by = ("scope", "unit", "app_id", "segment_id", "first_start")
-    staged = stage_table(store, table, sorted_by, {_FILES: json.dumps(files)})
-    return [Replacement(paths.coverage(workspace), staged, recorded.version)]
+def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: datetime) -> pa.Table:
+    """Cover the answers' spans (SERIES, first, stop) as of `as_of`, and join neighbours that need not be kept apart.
+
+    Neighbours join where their answers are equally old, or both are of `stale_at` or older: later runs treat all stale
+    answers alike. So the spans of a series do not grow in number with its history. A series has the names of its newest
+    answer. Where there are no answers, the very table that was given is returned.
+    """
+    if not answers.num_rows:
+        return spans
+
+    # All series are on one line, one after the other (see `row_keys`); a span or an answer is an interval on it. Cut
+    # the line wherever an interval starts or ends. Then a piece between two cuts is the same from end to end, and it is
+    # enough to count, for each cut, the intervals that are open behind it.
+    span_ranks, answer_ranks = series_ranks([spans, answers], _KEY)
+    cuts = pa.concat_tables(
+        [
+            _cuts(row_keys(span_ranks, spans["first"]), spans=1, answered_at=spans["answered_at"].combine_chunks()),
+            _cuts(row_keys(span_ranks, spans["stop"]), spans=-1),
+            _cuts(row_keys(answer_ranks, answers["first"]), answers=1),
+            _cuts(row_keys(answer_ranks, answers["stop"]), answers=-1),
+        ]
+    ).sort_by("position")
+    answered = pc.greater(pc.cumulative_sum(cuts["answers"]), 0)
+    covered = pc.or_(answered, pc.greater(pc.cumulative_sum(cuts["spans"]), 0))
+
+    # A piece is as old as the answers now merged or, outside of these, as the span that it is part of: spans are
+    # disjoint, so that is the last one that started.
+    answered_at = pc.if_else(answered, pa.scalar(as_of, INSTANT), pc.fill_null_forward(cuts["answered_at"]))
+    first, stop = cuts["position"][:-1], cuts["position"][1:]
+    pieces = pa.table({"first": first, "stop": stop, "answered_at": answered_at[:-1]})
+    pieces = pieces.filter(pc.and_(covered[:-1], pc.less(first, stop)))  # cuts at the same position: an empty piece
+
+    # `index_in` finds the first row of a rank, so names of answers come before those of spans.
+    ranks = pa.concat_arrays([answer_ranks, span_ranks])
+    series = pa.concat_tables([answers.select(SERIES), spans.select(SERIES)]).unify_dictionaries()
+    return _as_spans(_join_neighbours(pieces, stale_at), series, ranks)
 
 
-def _landings(store: Store, path: str) -> tuple[str, str]:
-    """Which landing wrote a data file, and which the version that it replaced."""
-    entry = LakeParquetFile.open(store, path)
-    if entry is None:
+def without_partition(spans: pa.Table, scope: Scope, unit: Unit, span: Span) -> pa.Table:
+    """The covered spans without the buckets of `span`, for all series of a scope and unit."""
+    of_table = pc.and_(pc.equal(spans["scope"], scope.value), pc.equal(spans["unit"], unit.value))
+    overlaps = pc.and_(of_table, pc.and_(pc.less(spans["first"], span.stop), pc.greater(spans["stop"], span.first)))
+    cut = spans.filter(overlaps)
+    # What is left of a span that overlaps: the part before and the part after, either of which may be empty.
+    before = _with_column(cut, "stop", pc.min_element_wise(cut["stop"], pa.scalar(span.first, pa.int32())))
+    after = _with_column(cut, "first", pc.max_element_wise(cut["first"], pa.scalar(span.stop, pa.int32())))
+    kept = pa.concat_tables([spans.filter(pc.invert(overlaps)), before, after])
+    kept = kept.filter(pc.less(kept["first"], kept["stop"]))
+    (ranks,) = series_ranks([kept], _KEY)
+    return kept.take(pc.sort_indices(row_keys(ranks, kept["first"])))
+
+
+def as_coverage(spans: pa.Table) -> Coverage:
+    """The covered spans of each series, for the plan. Series with equal spans share one tuple, by which it groups."""
+    columns = [_values(spans[name]) for name in (*_KEY, "first", "stop", "answered_at")]
+    found: dict[SeriesKey, list[tuple[int, int, datetime]]] = {}
+    for scope, unit, app_id, segment_id, *span in zip(*columns, strict=True):
+        found.setdefault(SeriesKey(Scope(scope), Unit(unit), app_id, segment_id), []).append(tuple(span))
+    shared = cache(lambda rows: tuple(CoveredSpan(Span(first, stop), at) for first, stop, at in rows))
+    return {key: shared(tuple(rows)) for key, rows in found.items()}
+
+
+def _cuts(positions: pa.Array, spans: int = 0, answers: int = 0, answered_at: pa.Array | None = None) -> pa.Table:
+    """Cuts at some positions, and by how much each changes the number of open spans and of open answers."""
+    count = len(positions)
+    return pa.table(
+        {
+            "position": positions,
+            "spans": pa.repeat(pa.scalar(spans, pa.int32()), count),
+            "answers": pa.repeat(pa.scalar(answers, pa.int32()), count),
+            "answered_at": pa.nulls(count, INSTANT) if answered_at is None else answered_at,
+        }
+    )
+
+
+def _join_neighbours(pieces: pa.Table, stale_at: datetime) -> pa.Table:
+    """Pieces (first, stop, answered_at; sorted, disjoint) with neighbours of the same age joined to one."""
+    answered_at, oldest = pieces["answered_at"], pa.scalar(stale_at, INSTANT)
+    age = pc.if_else(pc.greater(answered_at, oldest), answered_at, oldest)  # all stale answers have the same age
+    # A piece goes on from the one before it where it starts at its end. Pieces of two series never do: the line has
+    # room for every bucket between them. Number the pieces so that those that belong together have the same number.
+    continues = pc.and_(pc.equal(pieces["first"][1:], pieces["stop"][:-1]), pc.equal(age[1:], age[:-1]))
+    starts = pa.chunked_array([pa.array([0], pa.int32()), *pc.cast(pc.invert(continues), pa.int32()).chunks])
+    numbered = pieces.append_column("number", pc.cumulative_sum(starts))
+    joined = numbered.group_by("number", use_threads=False).aggregate(
+        [("first", "min"), ("stop", "max"), ("answered_at", "min")]
+    )
+    return joined.select(["first_min", "stop_max", "answered_at_min"]).rename_columns(pieces.column_names)
+
+
+def _as_spans(pieces: pa.Table, series: pa.Table, ranks: pa.Array) -> pa.Table:
+    """Pieces of the line as covered spans. `series` has rows with the columns SERIES, and `ranks` the rank of each row.
+
+    A position is a rank times BUCKET_RANGE plus a bucket: the rank is its upper 32 bits, the bucket its lower 32.
+    """
+    named = series.take(pc.index_in(pc.shift_right(pieces["first"], 32), value_set=ranks))
+    buckets = [pc.cast(pc.bit_wise_and(pieces[name], BUCKET_RANGE - 1), pa.int32()) for name in ("first", "stop")]
+    return pa.table([*named.columns, *buckets, pieces["answered_at"]], schema=COVERED_SPANS)
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """The column's values, with equal ones as the same object: thousands of series share a few texts and instants."""
+    encoded = dictionary_encoded(column)
+    distinct = encoded.dictionary.to_pylist()
+    return [None if index is None else distinct[index] for index in encoded.indices.to_pylist()]
+
+
+def _with_column(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _landings_of(store: Store, path: str) -> tuple[str, str]:
+    """The landings that wrote a data file, and the version that it replaced; empty where there is none."""
+    file = LakeParquetFile.open(store, path)
+    if file is None:
         return "", ""
-    with entry:
-        footer_metadata = entry.footer_metadata()
+    with file:
+        footer_metadata = file.footer_metadata()
         return footer_metadata.get(LANDING, ""), footer_metadata.get(REPLACED, "")
 
 
-def _void(runs: pa.Table, partitions: list[Partition]) -> pa.Table:
+def _without_partitions(spans: pa.Table, partitions: list[Partition]) -> pa.Table:
     for partition in partitions:
-        log.warning("%s is not the file that was written: its buckets are asked for again", partition.path)
-        runs = without_partition(runs, partition.scope, partition.unit, month_span(partition.unit, partition.month))
-    return runs
+        log.warning("%s is missing or was changed: its buckets are requested again", partition.path)
+        spans = without_partition(spans, partition.scope, partition.unit, month_span(partition.unit, partition.month))
+    return spans
 
 
-def _runs(rows: pa.Table, zone: ZoneInfo) -> pa.Table:
-    """The runs of a file. Raises ValueError for what no coverage holds."""
+def _spans_of_rows(rows: pa.Table, zone: ZoneInfo) -> pa.Table:
+    """The covered spans of the file's rows. Raises ValueError for values that no coverage has."""
     for name, kind in (("scope", Scope), ("unit", Unit)):
         for text in pc.unique(rows[name].cast(pa.string())).to_pylist():
             kind(text)
-    first, stop = (merge.buckets_starting_at(rows["unit"], rows[name], zone) for name in ("first_start", "last_end"))
+    first, stop = (buckets_starting_at(rows["unit"], rows[name], zone) for name in ("first_start", "last_end"))
     return pa.table([*rows.select(SERIES).columns, first, stop, rows["answered_at"]], schema=COVERED_SPANS)

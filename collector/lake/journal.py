@@ -1,7 +1,9 @@
 """The journal: answers and outcomes on disk within seconds, before they are landed.
 
-One folder a landing, one Parquet file every few seconds, each whole or absent. It fixes the values, so landing the same
-journal twice gives the same lake. One row a window, its points in two lists; a whole answer's buckets are left out.
+A journal is a folder, one for each landing; its entries are Parquet files, one every few seconds, each complete or
+absent. It fixes the values that will be landed: the same journal landed twice gives the same lake. In: outcomes. Out:
+the windows of a journal, which are few and held in memory, and their points, which are many and read when needed.
+The journal is not a table of the lake; only this module reads it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import pyarrow.compute as pc
 
 from collector.lake import paths
 from collector.lake.parquet import LakeParquetFile, stage_table
-from collector.lake.schema import JOURNAL_SCHEMA, JOURNAL_WINDOWS_SCHEMA, SERIES
 from collector.lake.store import NO_FILE, LakeBusy, Replacement
+from collector.lake.tables import INSTANT, SERIES
 from collector.model import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
@@ -26,16 +28,46 @@ if TYPE_CHECKING:
 
     from collector.lake.store import Store
 
-_AS_STEPS = {
+# One row for each window. Its points are two parallel lists: a window has up to 100 of them, and one row for each point
+# would repeat all the columns of the window.
+# `buckets` is null for a complete answer, one with a point for every bucket from `first` up to `stop`: nearly every
+# answer is complete, and its buckets follow from the window.
+JOURNAL_SCHEMA = pa.schema(
+    [
+        *((name, pa.dictionary(pa.int32(), pa.string())) for name in SERIES),
+        ("first", pa.int32()),
+        ("stop", pa.int32()),
+        ("reason", pa.string()),
+        ("status", pa.string()),
+        ("http_status", pa.int32()),
+        ("attempts", pa.int32()),
+        ("error", pa.string()),
+        ("requested_at", INSTANT),
+        ("duration_ms", pa.int64()),
+        ("points", pa.int32()),
+        ("buckets", pa.list_(pa.int32())),
+        ("sessions", pa.list_(pa.int64())),
+    ]
+)
+
+JOURNAL_WINDOWS_SCHEMA = pa.schema(list(JOURNAL_SCHEMA)[:-2])
+"""The columns of JOURNAL_SCHEMA without the two lists."""
+
+_STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}
+
+_WRITER_OPTIONS = {
     "use_dictionary": [*SERIES, "reason", "status", "error"],
+    # Differences of neighbouring points take half as long to write as the default encoding.
     "column_encoding": dict.fromkeys(("buckets.list.element", "sessions.list.element"), "DELTA_BINARY_PACKED"),
 }
-"""Points are written as differences, which takes half the time that packing them takes. None but us reads a journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class LandingId:
-    """Which run a journal is of. `as_of` becomes collected_at and answered_at; `number` counts the run's landings."""
+    """Identifies a landing: the run, and the number of the landing within the run.
+
+    `as_of` is written to the lake as collected_at and answered_at. `run_date` is the day (UTC) on which the run began.
+    """
 
     run_id: str
     as_of: datetime
@@ -43,12 +75,12 @@ class LandingId:
     number: int = 1
 
     @property
-    def landing_id(self) -> str:
-        """Names the landing everywhere: journal folder, log file, data files' footers."""
+    def name(self) -> str:
+        """The name of the journal's folder, of the log's file, and in the footers of data files. Never used twice."""
         return f"{self.run_id}-{self.number:04d}"
 
     def footer_metadata(self) -> dict[str, str]:
-        """For the footer of each entry."""
+        """The id as key-value pairs for the footer of an entry."""
         return {
             "collector.run_id": self.run_id,
             "collector.as_of": self.as_of.isoformat(),
@@ -58,7 +90,7 @@ class LandingId:
 
     @classmethod
     def of(cls, footer_metadata: dict[str, str]) -> LandingId:
-        """Read back what `notes` wrote. Raises KeyError or ValueError where it was not this."""
+        """The id that `footer_metadata` wrote. Raises KeyError or ValueError for anything else."""
         return cls(
             footer_metadata["collector.run_id"],
             datetime.fromisoformat(footer_metadata["collector.as_of"]),
@@ -69,118 +101,128 @@ class LandingId:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A journal read back: its origin, its windows, and the files it lies in.
+    """A journal that was read: its landing, its windows, and the paths of its entries.
 
-    `windows` has the columns of WINDOWS, and `entry` and `row`, which tell where each one's points are (`points`).
+    `windows` has JOURNAL_WINDOWS_SCHEMA and two columns more, with which `read_points` finds a window's points: `entry`
+    (index into `files`) and `row` (in that entry).
     """
 
-    origin: LandingId
+    landing_id: LandingId
     windows: pa.Table
     files: tuple[str, ...]
 
-    def answered(self, *others: str) -> pa.Table:
-        """The windows that were answered: their series and spans, and the other columns that are named."""
-        return self.windows.select([*SERIES, "first", "stop", *others]).filter(pc.equal(self.windows["status"], "ok"))
+    def answered(self, *columns: str) -> pa.Table:
+        """The answered windows: SERIES, first, stop, and the columns named."""
+        return self.windows.select([*SERIES, "first", "stop", *columns]).filter(pc.equal(self.windows["status"], "ok"))
 
 
-def write(store: Store, workspace: str, origin: LandingId, number: int, outcomes: Sequence[Outcome]) -> int:
-    """Add one entry; it is safe once this returns. Returns its size in bytes."""
-    staged = stage_table(store, _table(outcomes), (), origin.footer_metadata(), _AS_STEPS)
-    store.publish(Replacement(paths.journal_entry(workspace, origin.landing_id, number), staged, NO_FILE))
+def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int, outcomes: Sequence[Outcome]) -> int:
+    """Add an entry to a journal. Once this returns, it survives a crash. Returns its size in bytes."""
+    staged = stage_table(store, _entry_table(outcomes), (), landing_id.footer_metadata(), _WRITER_OPTIONS)
+    store.publish(Replacement(paths.journal_entry(workspace, landing_id.name, number), staged, NO_FILE))
     return staged.size
 
 
 def pending_journals(store: Store, workspace: str) -> dict[str, list[str]]:
-    """The journals that wait to be landed, oldest first: landing ids and their files."""
+    """The journals that are not landed yet, oldest first: the landings' names, and the paths of the entries."""
     found: dict[str, list[str]] = {}
     for path in sorted(store.list(paths.journals(workspace))):
         found.setdefault(path.split("/")[-2], []).append(path)
     return found
 
 
-def read(store: Store, files: Sequence[str]) -> Journal | None:
-    """Read a journal's windows; None where it holds nothing. Raises Damaged where an entry cannot be read."""
+def read_journal(store: Store, files: Sequence[str]) -> Journal | None:
+    """Read a journal's windows; None where no entry is left. Raises DamagedFile where an entry cannot be read."""
     parts: list[pa.Table] = []
-    origin: LandingId | None = None
+    landing_id: LandingId | None = None
     for number, path in enumerate(files):
-        entry = LakeParquetFile.open(store, path)
-        if entry is None:
+        file = LakeParquetFile.open(store, path)
+        if file is None:
             continue
-        with entry:
-            windows = entry.table(JOURNAL_SCHEMA, SERIES, JOURNAL_WINDOWS_SCHEMA.names).cast(JOURNAL_WINDOWS_SCHEMA)
-            origin = _origin(entry)
+        with file:
+            windows = file.table(JOURNAL_SCHEMA, SERIES, JOURNAL_WINDOWS_SCHEMA.names).cast(JOURNAL_WINDOWS_SCHEMA)
+            landing_id = _landing_id(file)
         count = windows.num_rows
         windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
         parts.append(windows.append_column("row", pa.array(range(count), pa.int32())))
-    if origin is None:
+    if landing_id is None:
         return None
-    return Journal(origin, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
+    return Journal(landing_id, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
 
 
-def points(store: Store, content: Journal, windows: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The points of some of the journal's answered windows, in their order: `names` of SERIES, bucket, sessions.
+def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The points of some answered windows, in the windows' order: the columns `names` (of SERIES), bucket, sessions.
 
-    Reads the entries that hold them, one after another. Raises LakeError.
+    Entries are read one after the other. Raises LakeError.
     """
-    read, where = [], []
+    # The windows' lists, entry by entry, and then back in the order of the windows: `indices` says where each belongs.
+    parts, indices = [], []
     for number in pc.unique(windows["entry"]).to_pylist():
-        chosen = pc.indices_nonzero(pc.equal(windows["entry"], number))
-        read.append(_lists_of(store, content.files[number]).take(windows["row"].take(chosen)))
-        where.append(chosen)
-    lists = pa.concat_tables(read).take(pc.sort_indices(pa.concat_arrays(where))).combine_chunks()
+        of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
+        parts.append(_lists_of(store, journal.files[number]).take(windows["row"].take(of_entry)))
+        indices.append(of_entry)
+    lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
+
+    # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
     sessions = lists["sessions"].combine_chunks()
-    window = pc.list_parent_indices(sessions)
-    rows = windows.select([*names, "first"]).take(window).unify_dictionaries().combine_chunks()
-    buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), sessions.offsets, window)
+    parents = pc.list_parent_indices(sessions)
+    rows = windows.select([*names, "first"]).take(parents).unify_dictionaries().combine_chunks()
+    buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), sessions.offsets, parents)
     rows = rows.set_column(len(names), "bucket", buckets)
     return rows.append_column("sessions", pc.list_flatten(sessions))
 
 
-def _lists_of(store: Store, path: str) -> pa.Table:
-    entry = LakeParquetFile.open(store, path)
-    if entry is None:
-        raise LakeBusy(f"{path} is gone before it was landed: another run has taken it")
-    with entry:
-        return entry.table(JOURNAL_SCHEMA, (), ["buckets", "sessions"])
-
-
-def _buckets(firsts: pa.ChunkedArray, told: pa.ListArray, offsets: pa.Array, window: pa.Array) -> pa.Array:
-    """The bucket of each point: as told or, where the answer was whole, counted from its window's first."""
-    place = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int32()), len(window)), start=-1)
-    counted = pc.add(firsts.combine_chunks(), pc.subtract(place, offsets.take(window)))
-    return pc.replace_with_mask(counted, pc.is_valid(told).take(window), pc.list_flatten(told))
-
-
 def verify_journal(store: Store, files: Sequence[str]) -> None:
-    """Read all of a journal that another process has written. Raises Damaged where an entry cannot be read."""
+    """Read all of a journal, points included. Raises DamagedFile where an entry cannot be read."""
     for path in files:
-        entry = LakeParquetFile.open(store, path)
-        if entry is not None:
-            with entry:
-                entry.table(JOURNAL_SCHEMA, SERIES)
-                _origin(entry)
+        file = LakeParquetFile.open(store, path)
+        if file is not None:
+            with file:
+                file.table(JOURNAL_SCHEMA, SERIES)
+                _landing_id(file)
 
 
 def delete_journal(store: Store, files: Sequence[str]) -> None:
-    """Remove a journal that has landed."""
+    """Delete a journal that was landed."""
     for path in files:
         store.delete(path)
 
 
-def _origin(entry: LakeParquetFile) -> LandingId:
+def _landing_id(file: LakeParquetFile) -> LandingId:
     try:
-        return LandingId.of(entry.footer_metadata())
+        return LandingId.of(file.footer_metadata())
     except (KeyError, ValueError) as error:
-        raise entry.damaged("it does not say which run it is of") from error
+        raise file.damaged("it does not say which run wrote it") from error
 
 
-def _table(outcomes: Sequence[Outcome]) -> pa.Table:
+def _lists_of(store: Store, path: str) -> pa.Table:
+    file = LakeParquetFile.open(store, path)
+    if file is None:
+        raise LakeBusy(f"{path} was deleted before it was landed: another run has taken over this workspace")
+    with file:
+        return file.table(JOURNAL_SCHEMA, (), ["buckets", "sessions"])
+
+
+def _buckets(firsts: pa.ChunkedArray, lists: pa.ListArray, offsets: pa.Array, parents: pa.Array) -> pa.Array:
+    """The bucket of each point. `firsts` and `parents` have a value for each point, `lists` and `offsets` for a window.
+
+    In a complete answer, point number n of all points has the bucket `first + n - offset`. In any other, `lists` names
+    the buckets. Flattened, `lists` holds those buckets alone, in order: the values that replace_with_mask puts in.
+    """
+    numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int32()), len(parents)), start=-1)
+    counted = pc.add(firsts.combine_chunks(), pc.subtract(numbers, offsets.take(parents)))
+    return pc.replace_with_mask(counted, pc.is_valid(lists).take(parents), pc.list_flatten(lists))
+
+
+def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
     windows = [outcome.window for outcome in outcomes]
-    spans = [(isinstance(outcome, Skipped) and outcome.whole) or outcome.window.span for outcome in outcomes]
+    # One skipped outcome may represent all skipped windows of its series: then it has a span of its own.
+    spans = [(isinstance(outcome, Skipped) and outcome.series_span) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
     sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
-    whole = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
+    complete = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
+    incomplete = [() if full else some for some, full in zip(buckets, complete, strict=True)]
     columns = {
         "scope": _texts([key.scope for key in keys]),
         "unit": _texts([key.unit for key in keys]),
@@ -198,15 +240,10 @@ def _table(outcomes: Sequence[Outcome]) -> pa.Table:
         "requested_at": [None if isinstance(outcome, Skipped) else outcome.requested_at for outcome in outcomes],
         "duration_ms": [None if isinstance(outcome, Skipped) else outcome.duration_ms for outcome in outcomes],
         "points": [len(some) for some in buckets],
-        "buckets": _lists(
-            "i", [() if all_told else some for some, all_told in zip(buckets, whole, strict=True)], whole
-        ),
+        "buckets": _lists("i", incomplete, complete),
         "sessions": _lists("q", sessions),
     }
     return pa.table(columns, schema=JOURNAL_SCHEMA)
-
-
-_STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}
 
 
 def _texts(values: Sequence[str | None]) -> pa.Array:
@@ -214,7 +251,10 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
 
 
 def _lists(code: str, values: Sequence[Sequence[int]], nulls: Sequence[bool] | None = None) -> pa.Array:
-    """A column of lists, by way of one flat array of the machine's integers; `code`: which, as `array` calls them."""
+    """A column of lists of integers: int32 for the `array` type code "i", int64 for "q".
+
+    By way of one flat array of machine integers, because Arrow converts a list of lists one Python object at a time.
+    """
     flat = array(code)
     for value in values:
         flat.extend(value)

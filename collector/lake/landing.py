@@ -1,10 +1,15 @@
-"""Landing: a journal merged into restatements, data, coverage and log, in that order, and then dropped.
+"""Land a journal: merge it into restatements, data, coverage and log, in that order, and then delete it.
 
-Everything is staged before anything is published, so a full disk leaves the lake as it was. A run that dies between two
-steps is finished by the next one, which lands the same journal again: what is already there changes nothing, and each
-restatement is told exactly once, since the journal fixes the values and a row that has them restates nothing.
+In: a journal. Out: the lake with its answers. Everything is staged before anything is published, so a full disk leaves
+the lake as it was. A landing that dies half-way is landed again by the next run, from the same journal, and each
+restatement is recorded exactly once:
 
-What a workspace's lake knows when a run begins: its coverage, and what a run that died has left in its journal.
+- The journal fixes the values. A row that already has its answer's value is not restated a second time, which is why
+  restatements are published before the data.
+- Restatements have a key (series, bucket, run). Rows whose key is in the table already are not added again.
+- Data files name in their footers the landing that wrote them and the one that they replaced. So the next run
+  recognizes the files of the interrupted landing, which the coverage does not list yet.
+- The log comes last, in a file with the landing's name. Where it exists, only the journal is left to delete.
 """
 
 from __future__ import annotations
@@ -13,8 +18,9 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from collector.lake import append_tables, coverage_table, journal, paths
-from collector.lake.coverage_table import CoverageState, FileVersion, with_answers
+from collector.lake import append_tables, coverage_table, paths
+from collector.lake.coverage_table import FileVersion, drop_stale_coverage, with_answers
+from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
 from collector.lake.partition import merge_partition, partitions
 from collector.lake.repair import quarantine
 from collector.lake.store import NO_FILE, DamagedFile, Replacement
@@ -27,10 +33,12 @@ if TYPE_CHECKING:
     from collector.lake.journal import Journal
     from collector.lake.store import Store
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceLake:
-    """One workspace's part of a lake. `refresh_after`: how old an answer is when it counts as stale."""
+    """One workspace's part of a lake. `refresh_after`: the age from which an answer is stale."""
 
     store: Store
     workspace: str
@@ -40,7 +48,7 @@ class WorkspaceLake:
 
 @dataclass(frozen=True, slots=True)
 class LandingCounts:
-    """What a landing changed."""
+    """What a landing changed. `files_written` counts the files of all tables."""
 
     rows_added: int = 0
     rows_restated: int = 0
@@ -56,49 +64,94 @@ class LandingCounts:
         )
 
 
-def land(lake: WorkspaceLake, content: Journal) -> LandingCounts:
-    """Land a journal. Raises LakeError, after which it can be landed again."""
-    store, origin = lake.store, content.origin
-    log_path = paths.log(lake.workspace, origin.run_date, origin.landing_id)
-    landed = LandingCounts()
-    if not _exists(store, log_path):  # else a run died between the log, the last step, and the drop
-        landed, replacements = _stage(lake, content, log_path)
+def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
+    """Land a journal. After a LakeError the journal is still there, and can be landed again."""
+    counts = LandingCounts()
+    log_path = paths.log(lake.workspace, journal.landing_id.run_date, journal.landing_id.name)
+    if not _exists(lake.store, log_path):
+        counts, replacements = _stage(lake, journal, log_path)
         for replacement in replacements:
-            store.publish(replacement)
-        landed += LandingCounts(files_written=len(replacements))
-    journal.delete_journal(store, content.files)
-    return landed
+            lake.store.publish(replacement)
+        counts += LandingCounts(files_written=len(replacements))
+    delete_journal(lake.store, journal.files)
+    return counts
 
 
-def with_journal(lake: WorkspaceLake, recorded: CoverageState, content: Journal) -> CoverageState:
-    """The coverage with a journal's answers; the very same runs where there are none."""
-    origin = content.origin
-    runs = with_answers(recorded.runs, content.answered(), origin.as_of, origin.as_of - lake.refresh_after)
-    return replace(recorded, runs=runs)
+def recover(lake: WorkspaceLake) -> LandingCounts:
+    """Land the journals that interrupted runs left behind, oldest first. The caller holds the lock."""
+    lake.store.delete_staged()
+    counts = LandingCounts()
+    for name, files in pending_journals(lake.store, lake.workspace).items():
+        journal = _read_readable(lake, files)
+        if journal is not None:
+            log.info("workspace %s: landing journal %s, which an interrupted run left behind", lake.workspace, name)
+            counts += land(lake, journal)
+    return counts
 
 
-def _stage(lake: WorkspaceLake, content: Journal, log_path: str) -> tuple[LandingCounts, list[Replacement]]:
-    """Stage all that the landing replaces, in the order in which it is to be published."""
-    store, workspace, origin = lake.store, lake.workspace, content.origin
+def current_coverage(lake: WorkspaceLake) -> CoverageState:
+    """The coverage as it will be once the pending journals are landed. Writes nothing."""
+    pending = pending_journals(lake.store, lake.workspace)
+    state = coverage_table.read(lake.store, lake.workspace, lake.zone)
+    # Journals are landed in order, so only the first of them can have been interrupted.
+    state = drop_stale_coverage(lake.store, lake.workspace, state, next(iter(pending), ""))
+    for files in pending.values():
+        try:
+            journal = read_journal(lake.store, files)
+        except DamagedFile as damaged:
+            log.warning("%s", damaged)
+            continue
+        if journal is not None:
+            state = _with_journal(lake, state, journal)
+    return state
+
+
+def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[LandingCounts, list[Replacement]]:
+    """Stage every file that the landing replaces. They are returned in the order in which to publish them."""
+    store, workspace, landing_id = lake.store, lake.workspace, journal.landing_id
     recorded = coverage_table.read(store, workspace, lake.zone)
-    recorded = coverage_table.drop_stale_coverage(store, workspace, recorded, origin.landing_id)
-    landed, data, restated = LandingCounts(), [], []
+    recorded = drop_stale_coverage(store, workspace, recorded, landing_id.name)
+    counts, data, restated = LandingCounts(), [], []
     try:
-        for partition, windows in partitions(workspace, content):
-            changes, replacement = merge_partition(store, partition, windows, content)
-            landed += LandingCounts(changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged)
+        for partition, windows in partitions(workspace, journal):
+            changes, replacement = merge_partition(store, partition, windows, journal)
+            counts += LandingCounts(changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged)
             data += [replacement] if replacement else []
             restated += [append_tables.restatement_rows(partition, rows, lake.zone) for rows in changes.restated]
-        written = {each.path: FileVersion(each.staged.version, origin.landing_id) for each in data}
+        restatements = append_tables.stage_restatements(store, workspace, restated, landing_id.as_of)
+
+        # The coverage lists the versions of the data files that are about to be published. It needs no new file where
+        # the journal has no answers.
+        written = {each.path: FileVersion(each.staged.version, landing_id.name) for each in data}
         before = replace(recorded, files={**recorded.files, **written})
-        after = with_journal(lake, before, content)
-        told = append_tables.stage_restatements(store, workspace, restated, origin.as_of)
-        covered = [] if after.runs is before.runs else coverage_table.stage(store, workspace, after, lake.zone)
-        logged = Replacement(log_path, append_tables.stage_log(store, content, lake.zone), NO_FILE)
+        after = _with_journal(lake, before, journal)
+        coverage = [] if after.spans is before.spans else coverage_table.stage(store, workspace, after, lake.zone)
+
+        log_rows = Replacement(log_path, append_tables.stage_log(store, journal, lake.zone), NO_FILE)
     except BaseException:
         store.delete_staged()
         raise
-    return landed, [*told, *data, *covered, logged]
+    return counts, [*restatements, *data, *coverage, log_rows]
+
+
+def _with_journal(lake: WorkspaceLake, state: CoverageState, journal: Journal) -> CoverageState:
+    """The coverage with a journal's answers. `spans` is the very same table where it has none."""
+    as_of = journal.landing_id.as_of
+    return replace(state, spans=with_answers(state.spans, journal.answered(), as_of, as_of - lake.refresh_after))
+
+
+def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
+    """Read a journal without its damaged entries, which are quarantined: their windows count as never answered."""
+    remaining = list(files)
+    while remaining:
+        try:
+            verify_journal(lake.store, remaining)
+            return read_journal(lake.store, remaining)
+        except DamagedFile as damaged:
+            log.warning("%s was quarantined (%s): its windows are requested again", damaged.path, damaged.reason)
+            quarantine(lake.store, lake.workspace, damaged.path)
+            remaining.remove(damaged.path)
+    return None
 
 
 def _exists(store: Store, path: str) -> bool:
@@ -107,50 +160,3 @@ def _exists(store: Store, path: str) -> bool:
         return False
     opened[0].close()
     return True
-
-
-log = logging.getLogger(__name__)
-
-
-def recover(lake: WorkspaceLake) -> LandingCounts:
-    """Land what runs that died have left, oldest first. Only the holder of the lock may."""
-    lake.store.delete_staged()
-    landed = LandingCounts()
-    for landing_id, files in journal.pending_journals(lake.store, lake.workspace).items():
-        content = _readable(lake, files)
-        if content is not None:
-            log.info("workspace %s: landing the journal of %s, which a run left", lake.workspace, landing_id)
-            landed += land(lake, content)
-    return landed
-
-
-def current_coverage(lake: WorkspaceLake) -> CoverageState:
-    """The coverage as the next landing will see it, journals that wait included. Reads only."""
-    waiting = journal.pending_journals(lake.store, lake.workspace)
-    recorded = coverage_table.read(lake.store, lake.workspace, lake.zone)
-    recorded = coverage_table.drop_stale_coverage(lake.store, lake.workspace, recorded, next(iter(waiting), ""))
-    for files in waiting.values():
-        try:
-            content = journal.read(lake.store, files)
-        except DamagedFile as damaged:
-            log.warning("%s", damaged)
-            continue
-        if content is not None:
-            recorded = with_journal(lake, recorded, content)
-    return recorded
-
-
-def _readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
-    """The journal without the entries that cannot be read, which are moved aside: their windows are asked for again."""
-    remaining = list(files)
-    while remaining:
-        try:
-            journal.verify_journal(lake.store, remaining)
-            content = journal.read(lake.store, remaining)
-        except DamagedFile as damaged:
-            log.warning("%s was moved aside (%s): its windows are asked for again", damaged.path, damaged.reason)
-            quarantine(lake.store, lake.workspace, damaged.path)
-            remaining.remove(damaged.path)
-        else:
-            return content
-    return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from collector.lake import paths
-from collector.lake.schema import VERSION
 from collector.lake.store import NO_FILE, LakeError, LakeRefused, get, put
+from collector.lake.tables import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

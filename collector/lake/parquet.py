@@ -1,7 +1,7 @@
-"""Tables to Parquet files and back, with the options that all readers agree on.
+"""Parquet files of the lake: staged with options that every reader accepts, and read with checks.
 
-zstd; really sorted rows, told as such; page index and checksums; microseconds in UTC. The Arrow schema is left out of
-the file, so that dictionaries used in memory do not leak: every reader sees plain strings.
+In: Arrow tables. Out: staged files (zstd, with page index and page checksums), and back. The Arrow schema is not
+stored in a file: text is held in memory as dictionaries, and readers must see plain strings. Nothing is published here.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ ROWS_IN_GROUP = 128 * 1024
 
 
 class StagedParquet:
-    """A Parquet file being staged; `staged` once its block is left."""
+    """A Parquet file that is being staged; `staged` is available after the block of `stage_parquet`."""
 
     def __init__(self, stage: Stage, writer: pq.ParquetWriter) -> None:
         self._stage, self._writer = stage, writer
 
     @property
     def staged(self) -> Staged:
-        """The finished file."""
+        """The finished file. Raises ValueError inside the block."""
         return self._stage.staged
 
     def write(self, rows: pa.Table, group: int = ROWS_IN_GROUP) -> None:
-        """Add rows, which must sort behind those before; `group`: how many make a row group."""
+        """Append rows, which the caller has sorted, in row groups of `group` rows."""
         self._writer.write_table(rows, row_group_size=group)
 
 
@@ -47,7 +47,7 @@ def stage_parquet(
     footer_metadata: Mapping[str, str],
     options: Mapping[str, object] | None = None,
 ) -> Iterator[StagedParquet]:
-    """Write a file that nobody sees; left by an exception, it is dropped. `notes` go to the footer."""
+    """Stage a file piece by piece. An exception in the block discards the file. `options` are the Parquet writer's."""
     order = [pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
     with (
         store.stage() as stage,
@@ -73,14 +73,17 @@ def stage_table(
     footer_metadata: Mapping[str, str],
     options: Mapping[str, object] | None = None,
 ) -> Staged:
-    """Write a whole table as a staged file. `options` are the writer's own."""
-    with stage_parquet(store, table.schema, sorted_by, footer_metadata, options) as writing:
-        writing.write(table)
-    return writing.staged
+    """Stage one table as a file."""
+    with stage_parquet(store, table.schema, sorted_by, footer_metadata, options) as file:
+        file.write(table)
+    return file.staged
 
 
 class LakeParquetFile:
-    """One version of a Parquet file in the lake. Use as a context manager; `tag` names the version."""
+    """A Parquet file of the lake, open for reading: a context manager. `version` is the version that is read.
+
+    Every method raises DamagedFile where the content is not what the collector writes, LakeError where the disk fails.
+    """
 
     def __init__(self, path: str, source: pa.NativeFile, version: Version) -> None:
         self.path, self.version = path, version
@@ -88,7 +91,7 @@ class LakeParquetFile:
 
     @classmethod
     def open(cls, store: Store, path: str) -> LakeParquetFile | None:
-        """The file, or None where there is none."""
+        """Open the file; None where there is none."""
         opened = store.open(path)
         return cls(path, *opened) if opened else None
 
@@ -99,64 +102,64 @@ class LakeParquetFile:
         self._source.close()
 
     def footer_metadata(self) -> dict[str, str]:
-        """What the footer says beside the schema."""
-        metadata = self._file(()).metadata.metadata or {}
+        """The key-value pairs of the footer."""
+        metadata = self._parquet_file(()).metadata.metadata or {}
         return {name.decode(): text.decode() for name, text in metadata.items()}
 
     def table(
         self, schema: pa.Schema, dictionaries: Sequence[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """All rows. `dictionaries`: text columns to read as such, which saves their memory. Raises Damaged."""
+        """All rows of a file that has `schema`. Columns in `dictionaries` are read as such, which takes less memory."""
         file = self._checked(schema, dictionaries)
-        with self._told():
+        with self._translate_errors():
             return file.read(columns=columns, use_threads=False)
 
     def row_groups(self, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> Iterator[pa.Table]:
-        """All rows, a row group at a time. Raises Damaged."""
+        """All rows, one row group at a time, as `table` reads them."""
         file = self._checked(schema, dictionaries)
         for number in range(file.num_row_groups):
-            with self._told():
+            with self._translate_errors():
                 rows = file.read_row_group(number, use_threads=False)
             yield rows
 
+    def damaged(self, reason: str) -> DamagedFile:
+        """The error that names this file. Only the reason's first line is kept."""
+        return DamagedFile(self.path, reason.splitlines()[0] if reason else "no reason given")
+
     def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:
-        file = self._file(dictionaries)
+        file = self._parquet_file(dictionaries)
         if file.schema_arrow.names != schema.names:
             raise self.damaged(f"its columns are {', '.join(file.schema_arrow.names)}")
         for field in file.schema_arrow:
-            declared, stored = _plain(schema.field(field.name).type), _plain(field.type)
+            declared, stored = _value_type(schema.field(field.name).type), _value_type(field.type)
             if stored != declared:
                 raise self.damaged(f"its column {field.name} is {stored}, not {declared}")
         return file
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say of which file an error is."""
-        try:
-            yield
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno:  # the disk's failure, not the file's
-                raise LakeError(f"cannot read {self.path}: {os.strerror(error.errno)}") from error
-            raise self.damaged(str(error)) from error
-
-    def _file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
-        with self._told():
+    def _parquet_file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
+        with self._translate_errors():
             try:
-                # Nothing is read ahead: that is done on threads of Arrow's, and one that still holds the file when the
-                # process ends aborts it.
+                # pre_buffer reads ahead on Arrow's threads, and a thread that still holds the file when the process
+                # ends aborts the process.
                 return pq.ParquetFile(
                     self._source,
                     read_dictionary=list(dictionaries),
                     page_checksum_verification=True,
                     pre_buffer=False,
                 )
-            except KeyError as error:
+            except KeyError as error:  # a column of `dictionaries` that the file does not have
                 raise self.damaged(f"it has no column {error.args[0].decode()}") from error
 
-    def damaged(self, reason: str) -> DamagedFile:
-        """The error that says so."""
-        return DamagedFile(self.path, reason.splitlines()[0] if reason else "no reason given")
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise LakeError for a failure of the disk, DamagedFile for what Arrow cannot read."""
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:  # Arrow's own OSErrors about a file's content have no errno
+                raise LakeError(f"cannot read {self.path}: {os.strerror(error.errno)}") from error
+            raise self.damaged(str(error)) from error
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -1,7 +1,8 @@
-"""The recorder: outcomes into the journal within seconds, the journal into the lake when it has grown, or at the end.
+"""The recorder: outcomes into the journal within seconds, and the journal into the lake.
 
-It holds a bounded number of points in memory; whoever records waits while a full buffer is being written. Files are
-written off the event loop, one at a time.
+In: the outcomes of one workspace's run, as they come. Out: journal entries, landings, and counts for the summary. A
+journal is landed at the end, and before that whenever it has grown past a limit. Memory is bounded: `record` waits
+while a full buffer is written. Files are written off the event loop, one at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from collector.lake import journal
+from collector.lake.journal import pending_journals, read_journal, write_entry
 from collector.lake.landing import LandingCounts, WorkspaceLake, land
 from collector.lake.store import LakeBusy
 from collector.model import Answered, Failed, Outcome, SeriesKey, Skipped, Span
@@ -26,28 +27,28 @@ T = TypeVar("T")
 
 
 class Offload(Protocol):
-    """Runs a function off the event loop and gives its result."""
+    """Runs a function off the event loop."""
 
     def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """Start it."""
+        """Call the function and return its result, or raise its exception."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RecorderLimits:
-    """When a buffer goes to the journal (points, seconds), and when a journal is landed in mid-run (bytes)."""
+    """When the buffer is written to the journal (points, seconds), and when the journal is landed during a run (bytes).
+
+    An outcome waits for at most `flush_seconds`, unless an entry or a landing is being written at the time.
+    """
 
     flush_points: int = 100_000
     flush_seconds: float = 5.0
     land_bytes: int = 64 * 1024 * 1024
 
 
-DEFAULT_LIMITS = RecorderLimits()
-
-
 @dataclass(slots=True)
 class OutcomeCounts:
-    """What became of the windows so far. `failures` are the failed ones, `skips` the skipped, one a series."""
+    """The outcomes recorded so far. `failures`: each failed window. `skips`: one for each series, over its windows."""
 
     ok: int = 0
     failed: int = 0
@@ -60,71 +61,77 @@ class OutcomeCounts:
 
 
 class Recorder:
-    """Takes the outcomes of one workspace's run: `record` each, then `close`."""
+    """Records the outcomes of one workspace's run: call `record` for each, and then `close`.
+
+    `landing_id` is that of the first landing; those that follow count its number up.
+    """
 
     def __init__(
         self,
         lake: WorkspaceLake,
-        origin: LandingId,
+        landing_id: LandingId,
         clock: Clock,
         offload: Offload,
-        bounds: RecorderLimits = RecorderLimits(),
+        limits: RecorderLimits = RecorderLimits(),
     ) -> None:
         self.counts = OutcomeCounts()
-        self._ground, self._origin, self._clock, self._offload, self._bounds = lake, origin, clock, offload, bounds
-        self._waiting: list[Outcome] = []
-        self._points = 0
-        self._entries = 0
-        self._bytes = 0
-        self._since = clock.monotonic()
+        self._lake, self._landing_id, self._limits = lake, landing_id, limits
+        self._clock, self._offload = clock, offload
+        self._buffer: list[Outcome] = []
+        self._points = 0  # in the buffer
+        self._buffered_since = clock.monotonic()
+        self._entries = self._bytes = 0  # of the journal
         self._writing = asyncio.Lock()
 
     async def record(self, outcome: Outcome) -> None:
-        """Take one outcome; waits while the buffer is full."""
+        """Record one outcome. Waits while a full buffer is written."""
         if isinstance(outcome, Skipped):
             self._skip(outcome)
             return
         self._count(outcome)
-        if not self._waiting:
-            self._since = self._clock.monotonic()
-        self._waiting.append(outcome)
+        if not self._buffer:
+            self._buffered_since = self._clock.monotonic()
+        self._buffer.append(outcome)
         if isinstance(outcome, Answered):
             self._points += len(outcome.buckets)
-        if self._points >= self._bounds.flush_points:
+        if self._points >= self._limits.flush_points:
             await self.flush()
 
     async def flush_often(self) -> None:
-        """Flush whatever has waited long enough; runs until it is cancelled."""
+        """Flush whenever the oldest outcome in the buffer is about to be `flush_seconds` old. Runs until cancelled."""
         while True:
-            await self._clock.sleep(self._bounds.flush_seconds / 5)
-            if self._waiting and self._clock.monotonic() - self._since >= self._bounds.flush_seconds * 0.8:
+            await self._clock.sleep(self._limits.flush_seconds / 5)
+            if self._buffer and self._clock.monotonic() - self._buffered_since >= self._limits.flush_seconds * 0.8:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits to the journal; land the journal where that has grown past its bound."""
+        """Write the buffer to the journal, and land the journal where it is larger than its limit."""
         async with self._writing:
             await self._write()
-            if self._bytes >= self._bounds.land_bytes:
+            if self._bytes >= self._limits.land_bytes:
                 await self._land()
 
     async def close(self) -> None:
-        """Write and land all that was recorded."""
+        """Write and land everything that was recorded."""
         async with self._writing:
-            self._waiting += self.counts.skips.values()
+            self._buffer += self.counts.skips.values()
             await self._write()
             if self._entries:
                 await self._land()
 
     async def _write(self) -> None:
-        outcomes, self._waiting, self._points = self._waiting, [], 0
+        # The buffer is taken before the first await: outcomes that are recorded meanwhile go to the next entry.
+        outcomes, self._buffer, self._points = self._buffer, [], 0
         if outcomes:
             self._entries += 1
-            store, workspace, origin, number = self._ground.store, self._ground.workspace, self._origin, self._entries
-            self._bytes += await self._offload(lambda: journal.write(store, workspace, origin, number, outcomes))
+            lake, landing_id, number = self._lake, self._landing_id, self._entries
+            self._bytes += await self._offload(
+                lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes)
+            )
 
     async def _land(self) -> None:
-        self.counts.landed += await self._offload(lambda: _land_journal(self._ground, self._origin))
-        self._origin = replace(self._origin, number=self._origin.number + 1)
+        self.counts.landed += await self._offload(lambda: _land_journal(self._lake, self._landing_id))
+        self._landing_id = replace(self._landing_id, number=self._landing_id.number + 1)
         self._entries = self._bytes = 0
 
     def _count(self, outcome: Answered | Failed) -> None:
@@ -136,22 +143,22 @@ class Recorder:
             self.counts.failures.append(outcome)
 
     def _skip(self, outcome: Skipped) -> None:
-        """Keep one outcome a series, over all of its skipped windows."""
+        """Count a skipped window, and extend the one outcome of its series to it."""
         self.counts.skipped += 1
         self.counts.skip_reasons[outcome.error] += 1
-        kept = self.counts.skips.setdefault(outcome.window.series.key, outcome)
-        if kept is not outcome:
-            whole = _hull(kept.whole or kept.window.span, outcome.window.span)
-            self.counts.skips[outcome.window.series.key] = kept._replace(whole=whole)
+        key, span = outcome.window.series.key, outcome.window.span
+        first = self.counts.skips.setdefault(key, outcome)
+        if first is not outcome:
+            others = first.series_span or first.window.span
+            hull = Span(min(others.first, span.first), max(others.stop, span.stop))
+            self.counts.skips[key] = first._replace(series_span=hull)
 
 
-def _hull(one: Span, other: Span) -> Span:
-    return Span(min(one.first, other.first), max(one.stop, other.stop))
-
-
-def _land_journal(lake: WorkspaceLake, origin: LandingId) -> LandingCounts:
-    files = journal.pending_journals(lake.store, lake.workspace).get(origin.landing_id)
+def _land_journal(lake: WorkspaceLake, landing_id: LandingId) -> LandingCounts:
+    files = pending_journals(lake.store, lake.workspace).get(landing_id.name)
     if files is None:
-        raise LakeBusy(f"workspace {lake.workspace}: another run has taken it meanwhile, and landed this one's journal")
-    content = journal.read(lake.store, files)
-    return land(lake, content) if content else LandingCounts()
+        raise LakeBusy(
+            f"workspace {lake.workspace}: another run has taken over this workspace and has landed this run's journal"
+        )
+    journal = read_journal(lake.store, files)
+    return land(lake, journal) if journal else LandingCounts()

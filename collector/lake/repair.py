@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from collector.lake import coverage_table, journal, merge, metadata, paths
 from collector.lake.lease import RENEW_EVERY, FencedStore
 from collector.lake.parquet import LakeParquetFile
-from collector.lake.partition import time_column
 from collector.lake.paths import FileKind, Partition
-from collector.lake.schema import LOG, RESTATEMENTS, sessions
 from collector.lake.store import DamagedFile, LakeBusy, LakeError
+from collector.lake.tables import LOG, RESTATEMENTS, data_table, time_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,13 +82,12 @@ def _check_file(store: Store, zone: ZoneInfo, path: str, place: FileKind) -> Non
         elif place is FileKind.COVERAGE:
             coverage_table.parse(entry, zone)
         else:
-            entry.table(LOG if place is FileKind.LOG else RESTATEMENTS)
+            entry.table((LOG if place is FileKind.LOG else RESTATEMENTS).schema)
 
 
 def _check_data(entry: LakeParquetFile, partition: Partition) -> None:
-    columns = sessions(partition.scope, partition.unit)
-    texts = [field.name for field in columns if field.type == pa.string()]
-    rows = entry.table(columns, texts)
+    table = data_table(partition.scope, partition.unit)
+    rows = entry.table(table.schema, table.texts)
     months = merge.bucket_months(
         partition.unit, merge.bucket_numbers(partition.unit, rows[time_column(partition.unit)])
     )

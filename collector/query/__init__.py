@@ -1,1 +1,5 @@
-"""The reading side: the lake's tables and views declared to engines (`ddl`), and DuckDB over them (`sql`)."""
+"""Reading the lake: its tables and views declared in other engines (`ddl`), and queried with DuckDB (`sql`)."""
+
+
+class QueryRefused(Exception):
+    """What the user must change: a statement, an option, or a missing package (exit code 2). One line of text."""

@@ -1,27 +1,25 @@
-"""The tables in the Glue catalog, by its API: for Athena, EMR, Redshift Spectrum and Trino, without a statement to run.
+"""The lake's tables in the AWS Glue catalog: for Athena, EMR, Redshift Spectrum and Trino, without a statement to run.
 
-Definitions are those of `ddl --engine athena`, with partition projection, so there are no partitions to register. Views
-are Athena's statements. Needs the extra `glue`, and AWS credentials by their usual places.
-
-What `ddl` does: statements for an engine, or tables in a catalog by its API.
+In: the config and table names. Out: one line for each table that was created or updated. The definitions are those of
+`ddl --engine athena`: partitions are projected, so none has to be registered. Views are not registered.
+Requires the extra `glue`, and AWS credentials in one of the usual places.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.query.engines import get_engine
-from collector.query.engines.engine import UnsupportedAddress, absent_tables, lake_location
+from collector.lake.tables import TABLES
+from collector.query import QueryRefused
+from collector.query.engines.engine import lake_location
 from collector.query.engines.hive import HIVE_TYPES, Athena
-from collector.query.refused import QueryRefused
-from collector.query.views import ddl_statements, select
+from collector.query.views import select
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from collector.config.settings import Config
-    from collector.lake.catalog import Column, Table
-    from collector.lake.store import Store
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
 
 
@@ -31,15 +29,34 @@ _PARQUET = {
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
 _COMMENT_LIMIT = 255
-"""What Glue takes of a column's comment."""
+"""Characters that Glue accepts in a column's comment."""
 
 
-def register(client: Any, database: str, tables: Iterable[Table], location: LakeLocation) -> Iterator[str]:
-    """Create or update each table, and the database where there is none; tells what was done, a line each.
+def register_in_glue(config: Config, names: Collection[str], database: str) -> Iterator[str]:
+    """Create or update the named tables (all where none is named), and report each in a line. Raises QueryRefused."""
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError as error:
+        raise QueryRefused(
+            "--register glue requires boto3: install it with pip install 'braze-session-collector[glue]'"
+        ) from error
+    location = lake_location(config)
+    selected = select(Athena(), location, names)
+    # All definitions are built before the first call: a lake that Athena cannot read creates nothing.
+    definitions = [_definition(table, location) for table in TABLES if table.name in selected]
+    try:
+        client = boto3.Session(config.storage.profile, config.storage.region).client("glue")
+        yield from _put_tables(client, database, definitions)
+    except (BotoCoreError, ClientError) as error:
+        raise QueryRefused(f"the Glue catalog rejected the request: {error}") from error
 
-    client: boto3's for Glue, whose errors go through. Raises Undeclarable for a lake that is not on S3.
+
+def _put_tables(client: Any, database: str, definitions: Collection[dict[str, Any]]) -> Iterator[str]:
+    """Create or update each table, and the database where there is none. `client` is boto3's; its errors pass through.
+
+    Glue has no "create or replace": an update of a table that does not exist fails, and is then a create.
     """
-    definitions = [definition_of(table, location) for table in tables]
     try:
         client.get_database(Name=database)
     except client.exceptions.EntityNotFoundException:
@@ -54,8 +71,8 @@ def register(client: Any, database: str, tables: Iterable[Table], location: Lake
             yield f"created {database}.{definition['Name']}"
 
 
-def definition_of(table: Table, location: LakeLocation) -> dict[str, Any]:
-    """A table as Glue takes it. Raises Undeclarable for a lake that is not on S3."""
+def _definition(table: Table, location: LakeLocation) -> dict[str, Any]:
+    """A table as Glue's TableInput. Raises QueryRefused where the lake is not on S3."""
     athena = Athena()
     return {
         "Name": table.name,
@@ -73,36 +90,3 @@ def definition_of(table: Table, location: LakeLocation) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, str]:
     return {"Name": column.name, "Type": HIVE_TYPES[column.type], "Comment": column.comment[:_COMMENT_LIMIT]}
-
-
-def create_statements(engine: str, config: Config, store: Store | None, names: Collection[str]) -> list[str]:
-    """The statements. `store`: for DuckDB, which has to know which tables have files. Raises Refused, LakeError."""
-    absent = absent_tables(store) if store is not None else frozenset()
-    try:
-        return list(ddl_statements(get_engine(engine), lake_location(config, absent), names))
-    except UnsupportedAddress as error:
-        raise QueryRefused(str(error)) from error
-
-
-def register_in_glue(engine: str, config: Config, names: Collection[str], database: str) -> Iterator[str]:
-    """Put the tables into the Glue catalog; tells what was done, a line each. Raises Refused."""
-    if engine != "athena":
-        raise QueryRefused("the Glue catalog takes Athena's definitions: write --engine athena --register glue")
-    try:
-        import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ModuleNotFoundError as error:
-        raise QueryRefused(
-            "--register glue needs boto3: install it with pip install 'braze-session-collector[glue]'"
-        ) from error
-    from collector.lake.catalog import TABLES
-
-    location = lake_location(config)
-    try:
-        wanted = select(get_engine(engine), location, names)
-        client = boto3.Session(config.storage.profile, config.storage.region).client("glue")
-        yield from register(client, database, [table for table in TABLES if table.name in wanted], location)
-    except UnsupportedAddress as error:
-        raise QueryRefused(str(error)) from error
-    except (BotoCoreError, ClientError) as error:
-        raise QueryRefused(f"the Glue catalog did not take it: {error}") from error

@@ -1,47 +1,31 @@
-"""An answer as bytes: a table for people, CSV, JSON, Parquet. Instants are ISO 8601 in UTC in all of them.
+"""Query results as bytes, and the interactive prompt of `sql`.
 
-The interactive prompt of `sql`: statements over several lines until `;`, and a few words of its own.
-
-An error is told and does not end it; Ctrl-C drops the line, Ctrl-D ends it.
-
-What `sql` does: statements from its argument, stdin or a person, and answers to stdout or a file.
+In: Arrow tables. Out: a text table, CSV, JSON or Parquet. Instants are ISO 8601 in UTC in all text formats.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import sys
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.lake.store import LakeError
-from collector.query.refused import QueryRefused, StatementError
+from collector.query import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
     from typing import BinaryIO
-
-    from collector.config.settings import Config
-    from collector.lake.store import Store
-    from collector.query.session import Session
-
-
-_PLAN = ["explain_key", "explain_value"]
-"""The columns of DuckDB's EXPLAIN, whose text is drawn over many lines."""
 
 
 class Format(StrEnum):
-    """What `--format` takes."""
+    """The values of `--format`."""
 
     TABLE = "table"
     CSV = "csv"
@@ -49,49 +33,107 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def write_result(answer: pa.Table, kind: Format, stream: BinaryIO) -> None:
-    """Write an answer."""
-    if kind is Format.PARQUET:
-        pq.write_table(answer, pa.PythonFile(stream, mode="w"), compression="zstd")
-    elif kind is Format.JSON:
+_EXPLAIN_COLUMNS = ["explain_key", "explain_value"]
+"""The columns of DuckDB's EXPLAIN, whose value is a drawing of many lines."""
+
+_PROMPT, _CONTINUATION = "sql> ", "...> "
+_PROMPT_HELP = "End each statement with ;   .tables: list tables and views   DESCRIBE name; columns   .quit or Ctrl-D\n"
+_LIST_TABLES = """
+SELECT view_name AS name, comment AS "what a row is" FROM duckdb_views() WHERE NOT internal
+ORDER BY starts_with(name, 'sessions_') OR name IN ('restatements', 'coverage', 'collection_log') DESC, name"""
+
+
+def write_result(result: pa.Table, result_format: Format, stream: BinaryIO) -> None:
+    """Write one result."""
+    if result_format is Format.PARQUET:
+        pq.write_table(result, pa.PythonFile(stream, mode="w"), compression="zstd")
+    elif result_format is Format.JSON:
         options = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
-        stream.write(orjson.dumps(answer.to_pylist(), default=_plain, option=options))
+        stream.write(orjson.dumps(result.to_pylist(), default=_json_value, option=options))
     else:
-        lines = _csv(answer) if kind is Format.CSV else _text_table(answer)
-        stream.write(lines.encode())
+        text = _csv(result) if result_format is Format.CSV else _text_table(result)
+        stream.write(text.encode())
 
 
-def _csv(answer: pa.Table) -> str:
+def interactive_prompt(read: Callable[[str], str], execute: Callable[[str], None], show: Callable[[str], None]) -> None:
+    """Read and execute statements until the user leaves. An error is shown and does not end the prompt.
+
+    Args:
+        read: prints a prompt and returns a line; raises EOFError at the end (Ctrl-D), KeyboardInterrupt at Ctrl-C.
+        execute: runs the statements of a text and shows their results.
+        show: prints help and errors.
+
+    """
+    show(_PROMPT_HELP)
+    for text in _statements(read, show):
+        try:
+            if text == ".tables":
+                execute(_LIST_TABLES)
+            elif text.startswith("."):
+                show(_PROMPT_HELP)
+            else:
+                execute(text)
+        except (QueryRefused, LakeError) as error:
+            show(f"{error}\n")
+        except KeyboardInterrupt:
+            show("interrupted\n")
+
+
+def _statements(read: Callable[[str], str], show: Callable[[str], None]) -> Iterator[str]:
+    """Complete statements, which may span lines, and commands that begin with a dot. Ctrl-C drops what was typed."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = read(_CONTINUATION if lines else _PROMPT)
+        except EOFError:
+            show("\n")
+            return
+        except KeyboardInterrupt:
+            show("\n")
+            lines = []
+            continue
+        if not lines and line.strip() in (".quit", ".exit"):
+            return
+        if not lines and line.startswith("."):
+            yield line.strip()
+        elif line.strip() or lines:
+            lines.append(line)
+            if line.rstrip().endswith(";"):
+                yield "\n".join(lines)
+                lines = []
+
+
+def _csv(result: pa.Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(answer.column_names)
-    writer.writerows([["" if value is None else _text(value) for value in row] for row in _rows(answer)])
+    writer.writerow(result.column_names)
+    writer.writerows([["" if value is None else _text(value) for value in row] for row in _rows(result)])
     return text.getvalue()
 
 
-def _text_table(answer: pa.Table) -> str:
-    if answer.column_names == _PLAN:
-        return "\n".join(answer["explain_value"].to_pylist()) + "\n"
-    cells = [answer.column_names, *([_text(value) for value in row] for row in _rows(answer))]
+def _text_table(result: pa.Table) -> str:
+    if result.column_names == _EXPLAIN_COLUMNS:
+        return "\n".join(result["explain_value"].to_pylist()) + "\n"
+    cells = [result.column_names, *([_text(value) for value in row] for row in _rows(result))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    figures = [_is_figure(field.type) for field in answer.schema]
+    numeric = [_is_numeric(field.type) for field in result.schema]
     lines = [
         "  ".join(
-            cell.rjust(width) if figure else cell.ljust(width)
-            for cell, width, figure in zip(row, widths, figures, strict=True)
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         ).rstrip()
         for row in [cells[0], ["-" * width for width in widths], *cells[1:]]
     ]
-    count = f"({answer.num_rows} {'row' if answer.num_rows == 1 else 'rows'})"
+    count = f"({result.num_rows} {'row' if result.num_rows == 1 else 'rows'})"
     return "\n".join([*lines, count]) + "\n"
 
 
-def _rows(answer: pa.Table) -> list[tuple[Any, ...]]:
-    """By place, not by name: an answer may have two columns of one name."""
-    return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+def _rows(result: pa.Table) -> list[tuple[Any, ...]]:
+    """Rows by position: a result may have two columns of the same name."""
+    return list(zip(*(column.to_pylist() for column in result.columns), strict=True))
 
 
-def _is_figure(kind: pa.DataType) -> bool:
+def _is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
@@ -107,133 +149,11 @@ def _text(value: Any) -> str:
             return value.isoformat().replace("+00:00", "Z")
         case date():
             return value.isoformat()
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(value, default=_json_value, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _plain(value: Any) -> Any:
-    """What JSON has no word for."""
+def _json_value(value: Any) -> Any:
+    """A JSON value for a type that JSON does not have."""
     if isinstance(value, Decimal):
         return float(value)
     return value.hex() if isinstance(value, bytes) else str(value)
-
-
-FIRST, NEXT = "sql> ", "...> "
-HELP = (
-    "A statement ends with ;   .tables lists tables and views   .quit, or Ctrl-D, leaves   DESCRIBE name; its columns\n"
-)
-LISTING = """
-SELECT view_name AS name, comment AS "what a row is" FROM duckdb_views() WHERE NOT internal
-ORDER BY starts_with(name, 'sessions_') OR name IN ('restatements', 'coverage', 'collection_log') DESC, name"""
-
-
-def interactive_prompt(read: Callable[[str], str], answer: Callable[[str], None], say: Callable[[str], None]) -> None:
-    """Until it is left. `read` asks for a line (EOFError ends), `answer` runs statements, `say` tells the rest."""
-    say(HELP)
-    for text in _statements(read, say):
-        try:
-            if text == ".tables":
-                answer(LISTING)
-            elif text.startswith("."):
-                say(HELP)
-            else:
-                answer(text)
-        except (StatementError, LakeError) as error:
-            say(f"{error}\n")
-        except KeyboardInterrupt:
-            say("interrupted\n")
-
-
-def _statements(read: Callable[[str], str], say: Callable[[str], None]) -> Iterator[str]:
-    """What was typed: whole statements, and words with a dot in front."""
-    lines: list[str] = []
-    while True:
-        try:
-            line = read(NEXT if lines else FIRST)
-        except EOFError:
-            say("\n")
-            return
-        except KeyboardInterrupt:
-            say("\n")
-            lines = []
-            continue
-        if not lines and line.strip() in (".quit", ".exit"):
-            return
-        if not lines and line.startswith("."):
-            yield line.strip()
-        elif line.strip() or lines:
-            lines.append(line)
-            if line.rstrip().endswith(";"):
-                yield "\n".join(lines)
-                lines = []
-
-
-def refuse_bytes_on_a_terminal(kind: str, output: Path | None) -> None:
-    """Raises Refused before anything is opened."""
-    if kind == "parquet" and output is None and sys.stdout.isatty():
-        raise QueryRefused("Parquet is no text for a terminal: name a file with --output, or pipe it")
-
-
-def session(config: Config, store: Store) -> AbstractContextManager[Session]:
-    """DuckDB over the lake. Raises Refused where it is not installed, LakeError where the lake cannot be read."""
-    try:
-        from collector.query.session import Session
-    except ModuleNotFoundError as error:
-        if error.name != "duckdb":
-            raise
-        raise QueryRefused("sql needs DuckDB: install it with pip install 'braze-session-collector[sql]'") from error
-    from collector.lake.catalog import TABLES
-    from collector.query.engines.engine import absent_tables, lake_location
-
-    location = lake_location(config, absent_tables(store))
-    if len(location.absent) == len(TABLES):
-        click.echo(f"the lake {config.lake} is empty: `collector run` fills it", err=True)
-    return Session(location, store)
-
-
-def run_statements(session: Session, statement: str | None, kind: str, output: Path | None) -> None:
-    """Carry the statement out, or what stdin holds, or what a person types. Raises Refused, LakeError."""
-    from collector.query.refused import StatementError
-
-    def answer(text: str) -> None:
-        _answer(session, text, kind, output)
-
-    try:
-        if statement is not None or not sys.stdin.isatty():
-            answer(statement if statement is not None else sys.stdin.read())
-        else:
-            _interactive(answer)
-    except StatementError as error:
-        raise QueryRefused(str(error)) from error
-
-
-def _answer(session: Session, text: str, kind: str, output: Path | None) -> None:
-    """Every answer that there is, each written when it is whole; anything but tables has room for one."""
-    from collector.query.refused import StatementError
-
-    answers = session.answers(text)
-    if kind == Format.TABLE and output is None:
-        for each in answers:
-            write_result(each, Format.TABLE, sys.stdout.buffer)
-        return
-    found = list(answers)
-    if len(found) != 1:
-        raise StatementError(f"{len(found)} answers: with --format or --output write one statement that has one")
-    if output is None:
-        write_result(found[0], Format(kind), sys.stdout.buffer)
-        return
-    try:
-        with output.open("wb") as stream:
-            write_result(found[0], Format(kind), stream)
-    except OSError as error:
-        raise QueryRefused(f"cannot write {output}: {error.strerror}") from error
-
-
-def _interactive(answer: Callable[[str], None]) -> None:
-    import readline  # noqa: F401  # line editing and history for input()
-    import signal
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C drops a line, not the prompt
-    try:
-        interactive_prompt(input, answer, lambda text: click.echo(text, nl=False))
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,11 +1,9 @@
-"""A view as a value: its columns, and where they come from.
+"""The views over the lake's tables, and the statements that declare tables and views in an engine.
 
-The views over the tables, for every engine: newest names, local hours, weeks. They hold no rows of their own.
-
-Names come from the coverage table, which has each series as it was last called and is small, so that a view costs
-hardly more than its table. A workspace that the config no longer has keeps its rows; its zone and local hours are null.
-
-A lake's declaration as a list of statements: what goes first, tables, then the views over them.
+In: an engine, and the lake's location. Out: SQL statements, in an order in which they can be executed.
+Views add the newest name of each id, local hours and weeks. Names come from the coverage table, which has the newest
+name of each series and is small, so a view costs hardly more than its table. Rows of a workspace that is no longer in
+the config are kept; their time zone and local columns are null.
 """
 
 from __future__ import annotations
@@ -14,20 +12,20 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collector.lake.catalog import COVERAGE, SESSIONS, TABLES
+from collector.lake.tables import COVERAGE, SESSIONS, TABLES
 from collector.model import Scope, Unit
-from collector.query.engines.engine import UnsupportedAddress
+from collector.query import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from collector.lake.catalog import Table
+    from collector.lake.tables import Table
     from collector.query.engines.engine import Engine, LakeLocation
 
 
 @dataclass(frozen=True, slots=True)
 class ViewColumn:
-    """A column, the expression that gives it, and what it means."""
+    """A column of a view: its name, its SQL expression, and its comment."""
 
     name: str
     expression: str
@@ -36,7 +34,7 @@ class ViewColumn:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view. `source`: what stands behind its columns, from FROM on. `needs`: the tables and views that it reads."""
+    """A view. `source`: its SQL from FROM on. `needs`: the tables and views that it reads."""
 
     name: str
     comment: str
@@ -45,13 +43,13 @@ class View:
     needs: tuple[str, ...] = ()
 
     def select(self, quoted: Callable[[str], str]) -> str:
-        """Its query."""
+        """The view's query. `quoted` quotes a column's name as the engine requires."""
         columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
         return f"SELECT\n  {columns}\n{self.source}"
 
 
 def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:
-    """All views, each behind those that it reads."""
+    """All views, in an order in which each comes after those that it reads."""
     return (
         _workspaces(engine, location),
         _names("app"),
@@ -61,12 +59,12 @@ def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:
 
 
 def view_name(scope: Scope, unit: Unit) -> str:
-    """The view over a data table: app_days, workspace_segment_hours."""
+    """The name of the view over a data table, such as app_days or workspace_segment_hours."""
     return f"{scope}_{unit}s"
 
 
 _WORKSPACE = ViewColumn("workspace", "s.workspace", "the workspace's name in the config; a partition")
-_ZONE = "the time zone in which the workspace's days are cut; null for a workspace that the config no longer has"
+_ZONE = "the time zone of the workspace's days; null for a workspace that is no longer in the config"
 
 
 def _workspaces(engine: Engine, location: LakeLocation) -> View:
@@ -76,13 +74,13 @@ def _workspaces(engine: Engine, location: LakeLocation) -> View:
     )
     columns = (
         ViewColumn("workspace", "s.workspace", "the workspace's name"),
-        ViewColumn("timezone", "s.timezone", "the time zone in which its days are cut"),
+        ViewColumn("timezone", "s.timezone", "the time zone of its days"),
     )
     return View("workspaces", "the config's workspaces and their time zones", columns, f"FROM (\n{rows}\n) AS s")
 
 
 def _names(kind: str) -> View:
-    """The newest name of each id: the one under which it was last asked for."""
+    """The newest name of each id: the one in the series that was answered last."""
     columns = (
         _WORKSPACE,
         ViewColumn(f"{kind}_id", f"s.{kind}_id", f"Braze's id of the {kind}"),
@@ -95,15 +93,15 @@ def _names(kind: str) -> View:
 def _sessions(engine: Engine, table: Table) -> View:
     scope, unit = table.scope, table.unit
     if scope is None or unit is None:
-        raise ValueError(f"{table.name} is no data table")
+        raise ValueError(f"{table.name} is not a data table")
     kinds = {"app": "a"} if scope.has_app else {}
     kinds |= {"segment": "g"} if scope.has_segment else {}
     columns = (
         _WORKSPACE,
         ViewColumn("timezone", "s.timezone", _ZONE),
-        *(column for kind, alias in kinds.items() for column in _identity(kind, alias)),
+        *(column for kind, alias in kinds.items() for column in _name_and_id(kind, alias)),
         *(_day(engine) if unit is Unit.DAY else _hour(engine)),
-        *_as_they_are(engine, table, ("sessions", "revision", "collected_at", "run_id", "month")),
+        *_unchanged_columns(engine, table, ("sessions", "revision", "collected_at", "run_id", "month")),
     )
     joins = "".join(
         f"\nLEFT JOIN {kind}_names AS {alias} ON {alias}.workspace = s.workspace AND {alias}.{kind}_id = s.{kind}_id"
@@ -116,21 +114,21 @@ def _sessions(engine: Engine, table: Table) -> View:
 
 
 def _zoned(engine: Engine, table: Table) -> str:
-    """The table's rows with their zone, and hours with their local time."""
+    """The table's rows with their time zone, and hours with their local time."""
     columns = ["t.*", "w.timezone"]
     if table.unit is Unit.HOUR:
         hour = "t." + engine.quoted("hour")
         columns.append(f"{engine.local_time(hour, 'w.timezone')} AS local_time")
     source = f"{table.name} AS t LEFT JOIN workspaces AS w ON w.workspace = t.workspace"
-    return f"  SELECT {', '.join(columns)}\n  FROM {source}"  # noqa: S608  # the catalog's own names
+    return f"  SELECT {', '.join(columns)}\n  FROM {source}"  # noqa: S608  # names from the catalog
 
 
-def _identity(kind: str, alias: str) -> Iterator[ViewColumn]:
+def _name_and_id(kind: str, alias: str) -> Iterator[ViewColumn]:
     yield ViewColumn(kind, f"COALESCE({alias}.{kind}, s.{kind})", f"the newest name of the {kind}'s id")
     yield ViewColumn(f"{kind}_id", f"s.{kind}_id", f"Braze's id of the {kind}")
 
 
-def _as_they_are(engine: Engine, table: Table, names: tuple[str, ...]) -> Iterator[ViewColumn]:
+def _unchanged_columns(engine: Engine, table: Table, names: tuple[str, ...]) -> Iterator[ViewColumn]:
     comments = {column.name: column.comment for column in table.all_columns}
     return (ViewColumn(name, f"s.{engine.quoted(name)}", comments[name]) for name in names)
 
@@ -158,35 +156,35 @@ def _week(engine: Engine, day: str) -> Iterator[ViewColumn]:
 
 
 def ddl_statements(engine: Engine, location: LakeLocation, only: Collection[str] = ()) -> Iterator[str]:
-    """Declare all tables and views, or those named and what they read. Raises Undeclarable."""
-    wanted = select(engine, location, only)
-    yield from engine.before(location)
+    """Statements that declare all tables and views, or the named ones and what they read. Raises QueryRefused."""
+    selected = select(engine, location, only)
+    yield from engine.setup_statements(location)
     for table in TABLES:
-        if table.name in wanted:
+        if table.name in selected:
             yield from engine.table(table, location)
-    yield from view_statements(engine, location, wanted)
+    yield from view_statements(engine, location, selected)
 
 
-def view_statements(engine: Engine, location: LakeLocation, wanted: Collection[str] | None = None) -> Iterator[str]:
-    """The views alone, over tables that are there already."""
+def view_statements(engine: Engine, location: LakeLocation, selected: Collection[str] | None = None) -> Iterator[str]:
+    """Statements that declare the views alone, over tables that already exist; all where `selected` is None."""
     for view in views(engine, location):
-        if wanted is None or view.name in wanted:
+        if selected is None or view.name in selected:
             yield from engine.view(view)
 
 
 def select(engine: Engine, location: LakeLocation, only: Collection[str]) -> set[str]:
-    """The tables and views named and what they read; all where none is named. Raises Undeclarable."""
+    """The names in `only` and all that they read; every table and view where it is empty. Raises QueryRefused."""
     known: dict[str, tuple[str, ...]] = {table.name: () for table in TABLES}
     known |= {view.name: view.needs for view in views(engine, location)}
     found: set[str] = set()
-    waiting = list(only or known)
-    while waiting:
-        name = waiting.pop()
+    pending = list(only or known)
+    while pending:
+        name = pending.pop()
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            raise UnsupportedAddress(f"there is no table or view {name!r}; {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise QueryRefused(f"there is no table or view {name!r}; {hint}")
         if name not in found:
             found.add(name)
-            waiting += known[name]
+            pending += known[name]
     return found

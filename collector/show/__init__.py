@@ -1,1 +1,1 @@
-"""What people see: log lines, progress, summary, plan. It reads what others made, and decides nothing."""
+"""Output for people: log lines, progress, plan, summary. Values in, text out; nothing is decided here."""

@@ -1,7 +1,7 @@
-"""Log lines: one handler for the package's loggers, as plain lines or as one JSON object a line.
+"""Log lines, as plain text or as one JSON object a line.
 
-In: the standard library's log records. Out: lines on a stream, UTC, none of them with a key in it. It never raises: a
-run goes on where nobody reads its log.
+In: log records of the standard library. Out: lines on a stream, with times in UTC and without API keys. A stream that
+is closed or has no reader is not an error: the run continues.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PACKAGE = "collector"
 REQUESTS = "collector.fetch"
 
-FOREIGN = ("asyncio", "aiohttp")
-"""Loggers of others that speak about this program; from WARNING on, their lines go the same way and lose the keys."""
+LIBRARIES = ("asyncio", "aiohttp")
+"""Loggers of libraries. Their records, from WARNING on, are written in the same way, so they lose the keys, too."""
 
 _NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {
     "time",
@@ -40,35 +40,35 @@ _NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {
 def configure(
     level: int, style: Literal["text", "json"], secrets: Iterable[Secret], stream: TextIO, *, requests: bool = True
 ) -> None:
-    """Send the package's log lines from `level` on to the stream, and nowhere that an earlier call named.
+    """Write the package's log records from `level` on to the stream. It replaces the stream of an earlier call.
 
-    requests: whether those of each request are among them, where the level lets them through.
+    requests: whether to include the records of each single request, where the level includes them.
     """
-    lines = LineHandler(stream, style, Redactor(secrets))
-    for name in (PACKAGE, *FOREIGN):
+    handler = LineHandler(stream, style, Redactor(secrets))
+    for name in (PACKAGE, *LIBRARIES):
         logger = logging.getLogger(name)
-        for handler in _installed(logger):
-            logger.removeHandler(handler)
-        logger.addHandler(lines)
+        for previous in _installed(logger):
+            logger.removeHandler(previous)
+        logger.addHandler(handler)
     logging.getLogger(PACKAGE).setLevel(level)
     logging.getLogger(REQUESTS).setLevel(logging.NOTSET if requests else max(level, logging.INFO))
 
 
 @contextlib.contextmanager
 def redirect_lines(stream: TextIO, write: Callable[[str], object]) -> Iterator[None]:
-    """Meanwhile hand lines meant for the stream to `write`, without their newline: something else is drawn there."""
-    chosen = [lines for lines in _installed(logging.getLogger(PACKAGE)) if lines.stream is stream]
-    for lines in chosen:
-        lines.write = write
+    """Within the block, pass lines for the stream to `write`, without a newline: bars are drawn on that stream."""
+    handlers = [each for each in _installed(logging.getLogger(PACKAGE)) if each.stream is stream]
+    for handler in handlers:
+        handler.write = write
     try:
         yield
     finally:
-        for lines in chosen:
-            lines.write = lines.write_to_stream
+        for handler in handlers:
+            handler.write = handler.write_to_stream
 
 
 class LineHandler(logging.Handler):
-    """Writes records as lines. `write` takes a whole line and may be replaced for a while (`diverted`)."""
+    """Writes each record as a line. `write` takes one line; `redirect_lines` replaces it for a while."""
 
     def __init__(self, stream: TextIO, style: Literal["text", "json"], redactor: Redactor) -> None:
         super().__init__()
@@ -80,12 +80,12 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         line = self._render(record)
-        # ValueError: the stream was closed; OSError: nobody is at its other end.
+        # ValueError: the stream is closed. OSError: a pipe without a reader.
         with contextlib.suppress(OSError, ValueError):
             self.write(line)
 
     def write_to_stream(self, line: str) -> None:
-        """Write at once: what was said ahead of a crash counts most."""
+        """Write and flush: the last lines before a crash matter most."""
         self.stream.write(f"{line}\n")
         self.stream.flush()
 
@@ -94,16 +94,16 @@ class LineHandler(logging.Handler):
         return self._redactor.text("\n".join(filter(None, (head, _trace(record)))))
 
     def _as_json(self, record: logging.LogRecord) -> str:
-        told: dict[object, object] = {
+        members: dict[object, object] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": _logger(record),
             "message": _message(record),
         }
-        told |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
+        members |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
         if trace := _trace(record):
-            told["exception"] = trace
-        return orjson.dumps(self._redactor.json(told)).decode()
+            members["exception"] = trace
+        return orjson.dumps(self._redactor.json(members)).decode()
 
 
 def _installed(logger: logging.Logger) -> list[LineHandler]:
@@ -120,7 +120,7 @@ def _logger(record: logging.LogRecord) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The message; where text and arguments do not fit, both as they are, since logging itself would show the keys."""
+    """The message. Where format and arguments do not match, both as they are: logging itself would print the keys."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):

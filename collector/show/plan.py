@@ -1,6 +1,6 @@
-"""The plan as people and programs read it: how many requests, why, what share of the pool, and about how long.
+"""Report of a plan: how many requests, why, what share of the quota, and about how long.
 
-In: windows by workspace. Out: a report, as a table or as the object of `plan --json`. It plans nothing itself.
+In: the planned windows of each workspace. Out: a table, or the object of `plan --json`. Nothing is planned here.
 """
 
 from __future__ import annotations
@@ -22,61 +22,65 @@ if TYPE_CHECKING:
     from collector.model import Window
 
 REASONS = (Reason.NEW, Reason.GAP, Reason.LOOKBACK, Reason.FORCED)
-"""In the order in which they are shown."""
+"""In the order of the table's columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspacePlan:
-    """One workspace's part. `rows`: buckets asked for; `allowance`: requests that its pool leaves it in an hour."""
+    """One workspace's plan.
+
+    `by_reason`: windows for each of REASONS. `rows`: buckets in the windows, so the most rows that can come.
+    `quota_share`: requests divided by the hourly quota. `allowance`: requests in an hour, without the reserve.
+    """
 
     name: str
     by_reason: tuple[int, ...]
     rows: int
-    pool_share: float
+    quota_share: float
     allowance: int
     estimated_seconds: float
 
     @property
     def requests(self) -> int:
-        """Windows, each of them one request where nothing is retried."""
+        """Windows: each is one request, not counting retries."""
         return sum(self.by_reason)
 
     @property
     def hours(self) -> int:
-        """Hours of its pool that the requests take, begun ones included."""
+        """Hourly quotas that the requests need, rounded up."""
         return math.ceil(self.requests / self.allowance)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """All of a plan. `spans`: for each unit asked for, from the oldest bucket to the newest."""
+    """The plan of all workspaces. `spans`: for each planned unit, from the oldest bucket to the newest."""
 
     workspaces: tuple[WorkspacePlan, ...]
     spans: tuple[tuple[Unit, Span], ...] = ()
 
     @property
     def requests(self) -> int:
-        """Windows of all workspaces."""
+        """Requests of all workspaces."""
         return sum(workspace.requests for workspace in self.workspaces)
 
     @property
     def rows(self) -> int:
-        """Buckets asked for: the rows that the answers hold at most."""
+        """Rows of all workspaces, at most."""
         return sum(workspace.rows for workspace in self.workspaces)
 
     @property
     def estimated_seconds(self) -> float:
-        """The longest workspace's: they run at the same time."""
+        """Seconds of the longest workspace: all run at the same time."""
         return max((workspace.estimated_seconds for workspace in self.workspaces), default=0.0)
 
     @property
     def by_reason(self) -> dict[Reason, int]:
-        """Windows of each reason, also where there is none."""
-        columns = [workspace.by_reason for workspace in self.workspaces]
-        return {reason: sum(column[place] for column in columns) for place, reason in enumerate(REASONS)}
+        """Windows of each reason, 0 included."""
+        counts = [workspace.by_reason for workspace in self.workspaces]
+        return {reason: sum(row[position] for row in counts) for position, reason in enumerate(REASONS)}
 
     def as_json(self) -> dict[str, Any]:
-        """What `plan --json` prints."""
+        """The object of `plan --json`."""
         return {
             "requests": self.requests,
             "rows": self.rows,
@@ -86,7 +90,7 @@ class PlanReport:
                 {
                     "name": workspace.name,
                     "requests": workspace.requests,
-                    "pool_share": workspace.pool_share,
+                    "pool_share": workspace.quota_share,
                     "estimated_seconds": workspace.estimated_seconds,
                 }
                 for workspace in self.workspaces
@@ -95,13 +99,12 @@ class PlanReport:
 
 
 def plan_report(plans: Sequence[tuple[Workspace, Collection[Window]]]) -> PlanReport:
-    """Sum up plans."""
+    """The report of the workspaces' plans."""
     spans: dict[Unit, Span] = {}
     for _, windows in plans:
         for window in windows:
-            known = spans.get(window.series.unit, window.span)
-            hull = Span(min(known.first, window.span.first), max(known.stop, window.span.stop))
-            spans[window.series.unit] = hull
+            span = spans.get(window.series.unit, window.span)
+            spans[window.series.unit] = Span(min(span.first, window.span.first), max(span.stop, window.span.stop))
     return PlanReport(
         tuple(_workspace_plan(workspace, windows) for workspace, windows in plans),
         tuple((unit, spans[unit]) for unit in Unit if unit in spans),
@@ -109,21 +112,21 @@ def plan_report(plans: Sequence[tuple[Workspace, Collection[Window]]]) -> PlanRe
 
 
 def print_plan(plan: PlanReport, out: TextIO) -> None:
-    """Write the plan as a table, with what to do next."""
-    page = TextOutput(out)
+    """Write the plan as a table, and what to do next."""
+    output = TextOutput(out)
     if not plan.requests:
-        page.line("nothing to do: the lake holds all that is wanted, and the lookback was read lately")
+        output.line("nothing to do: the lake is complete, and the lookback was refreshed recently")
         return
-    head = ["workspace", *(reason.value for reason in REASONS), "requests", "rows", "of the hour's pool", "about"]
+    head = ["workspace", *(reason.value for reason in REASONS), "requests", "rows", "of quota", "time"]
     total = _total(plan) if len(plan.workspaces) > 1 else None
-    page.table(head, [_row(workspace) for workspace in plan.workspaces], total)
-    page.line()
+    output.table(head, [_row(workspace) for workspace in plan.workspaces], total)
+    output.line()
     for unit, span in plan.spans:
-        page.line(f"{unit}s from {format_bucket(unit, span.first)} to {format_bucket(unit, span.stop - 1)}")
+        output.line(f"{unit}s from {format_bucket(unit, span.first)} to {format_bucket(unit, span.stop - 1)}")
     for workspace in plan.workspaces:
         if workspace.hours > 1:
-            page.line(_beyond_an_hour(workspace), "yellow")
-    page.line("`collector run` asks for all of it, newest first; no request has been made")
+            output.line(_quota_warning(workspace), "yellow")
+    output.line("`collector run` sends these requests, newest first; none has been sent yet")
 
 
 def _workspace_plan(workspace: Workspace, windows: Collection[Window]) -> WorkspacePlan:
@@ -141,11 +144,11 @@ def _workspace_plan(workspace: Workspace, windows: Collection[Window]) -> Worksp
 
 def _row(workspace: WorkspacePlan) -> list[str]:
     figures = (*workspace.by_reason, workspace.requests, workspace.rows)
-    share, about = _share(workspace.pool_share), duration(workspace.estimated_seconds)
+    share, time = _share(workspace.quota_share), duration(workspace.estimated_seconds)
     return [
         workspace.name,
         *(f"{figure:,}" for figure in figures),
-        *((share, about) if workspace.requests else ("-", "-")),
+        *((share, time) if workspace.requests else ("-", "-")),
     ]
 
 
@@ -158,9 +161,9 @@ def _share(share: float) -> str:
     return "under 0.1%" if share < 0.001 else f"{share:,.1%}"
 
 
-def _beyond_an_hour(workspace: WorkspacePlan) -> str:
-    requests = count(workspace.requests, "request")
+def _quota_warning(workspace: WorkspacePlan) -> str:
     return (
-        f"{workspace.name}: {requests} are more than the {workspace.allowance:,} that its pool allows in an hour: they "
-        f"take {workspace.hours:,} hours; --deadline or --max-requests ends a run earlier, and the next one goes on"
+        f"{workspace.name}: {count(workspace.requests, 'request')} are more than the quota allows in an hour "
+        f"({workspace.allowance:,}, without the reserve) and take {workspace.hours:,} hours; --deadline and "
+        "--max-requests end a run earlier, and the next run continues"
     )

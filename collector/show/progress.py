@@ -1,14 +1,8 @@
-"""Where lanes stand at one moment: what they did, how fast of late, how much is left. Reads progress, draws nothing.
+"""Progress of a run: bars on a terminal, a log line every half minute elsewhere.
 
-Progress on a terminal: a line and a bar for each workspace at work, and one for all of them. It draws alone.
-
-In: standings and the screen's size. Out: a block that fits it, line by line; the last column takes what room is left,
-and is cut there. rich is imported where it is used: the program's help must not wait for it.
-
-Shows what lanes do while they do it: bars on a terminal, now and then a log line elsewhere.
-
-In: the lanes' progress, which is only read. It draws on its own task, and what goes wrong there ends the drawing, never
-the run.
+In: each workspace's FetchProgress, which is read and never written. Out: on a terminal, a block of lines that fits the
+screen: one for each workspace at work, and one for all. It runs as a task of its own: an error in it ends the display
+and never the run. rich is imported when bars are drawn, since it takes longer to load than help takes to print.
 """
 
 from __future__ import annotations
@@ -21,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from collector.show.logs import redirect_lines
-from collector.show.text import abbreviate, count, duration, format_rate
+from collector.show.text import abbreviate, count, duration, format_rate, terminal_console
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -34,16 +28,51 @@ if TYPE_CHECKING:
     from collector.fetch.fetcher import FetchProgress
 
 
-OF_LATE = 15.0
-"""Seconds over which the present pace is taken."""
+log = logging.getLogger(__name__)
+
+RATE_SECONDS = 15.0
+"""Seconds over which the current rate is measured."""
+REDRAW_SECONDS = 0.25
+LOG_SECONDS = 30.0
+WIDE = 120
+"""Columns from which on there is room for long names, long bars, and the quota's limit."""
+
+_COLUMN_STYLES = ("bold", "green", "", "", "", "red")
+
+
+@contextlib.asynccontextmanager
+async def watch(
+    fetches: Sequence[FetchProgress], clock: Clock, stream: TextIO, *, quiet: bool, terminal: bool
+) -> AsyncIterator[None]:
+    """Show progress while the body runs.
+
+    Args:
+        fetches: the progress of each workspace; only read.
+        clock: its sleep paces the display.
+        stream: where bars are drawn; log lines for it are written above them meanwhile.
+        quiet: show nothing.
+        terminal: whether the stream is a terminal.
+
+    """
+    if quiet:
+        yield
+        return
+    task = asyncio.create_task(_show(ProgressSampler(fetches, clock), clock, stream, terminal=terminal))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("the progress display failed: %s", error, exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """A lane, or all of them, at one moment. `answered`, `failed`, `skipped`, `planned` count windows.
+    """One workspace, or all of them, at one moment. `answered`, `failed`, `skipped` and `planned` count windows.
 
-    `seconds_left` is None while the pace is unknown. `pool` is (left, limit), each None while the API has not told it;
-    pools of several lanes make no sum.
+    `per_second` is the current rate; `seconds_left` is None while no rate is known. `quota` is (remaining, limit), each
+    None until the API has reported it, and for several workspaces, whose quotas do not add up.
     """
 
     name: str
@@ -53,226 +82,131 @@ class ProgressSnapshot:
     skipped: int
     per_second: float
     seconds_left: float | None
-    pool: tuple[int | None, int | None] | None = None
+    quota: tuple[int | None, int | None] | None = None
     paused_until: datetime | None = None
     note: str = ""
 
     @property
-    def settled(self) -> int:
-        """Windows that have their outcome."""
+    def finished(self) -> int:
+        """Windows that have an outcome."""
         return self.answered + self.failed + self.skipped
 
     @property
     def active(self) -> bool:
-        """Whether windows are still to come."""
-        return self.settled < self.planned
+        """Whether some window has no outcome yet."""
+        return self.finished < self.planned
 
     @property
     def state(self) -> str:
-        """How it goes, in a few words: pace, pause, reason of a stop, time left."""
+        """The rate or the pause, the reason of a stop, and the time left: `97/s, 2 min 5 s left`."""
         if not self.planned:
             return "nothing to do"
         if not self.active:
             return self.note or "done"
-        paused = f"paused until {self.paused_until:%H:%M:%SZ}" if self.paused_until else format_rate(self.per_second)
+        rate = f"paused until {self.paused_until:%H:%M:%SZ}" if self.paused_until else format_rate(self.per_second)
         left = "" if self.seconds_left is None else f"{duration(self.seconds_left)} left"
-        return ", ".join(filter(None, (paused, self.note, left)))
+        return ", ".join(filter(None, (rate, self.note, left)))
 
 
 class ProgressSampler:
-    """Reads lanes again and again, and so knows their pace."""
+    """Reads progress repeatedly and computes rates from it."""
 
-    def __init__(self, lanes: Sequence[FetchProgress], clock: Clock) -> None:
+    def __init__(self, fetches: Sequence[FetchProgress], clock: Clock) -> None:
         self._clock = clock
-        self._tracks = [_Samples(lane, clock.monotonic()) for lane in lanes]
+        self._samples = [_Samples(progress, clock.monotonic()) for progress in fetches]
 
     def take(self) -> list[ProgressSnapshot]:
-        """Where each lane stands now."""
+        """The present state of each workspace."""
         now, seconds = self._clock.now(), self._clock.monotonic()
-        return [track.standing(now, seconds) for track in self._tracks]
-
-
-def total(standings: Sequence[ProgressSnapshot]) -> ProgressSnapshot:
-    """All lanes as one. They run at the same time, so the longest is what is left."""
-    left = [one.seconds_left for one in standings if one.active]
-    return ProgressSnapshot(
-        "all",
-        sum(one.planned for one in standings),
-        sum(one.answered for one in standings),
-        sum(one.failed for one in standings),
-        sum(one.skipped for one in standings),
-        sum(one.per_second for one in standings),
-        max((one for one in left if one is not None), default=None),
-    )
+        return [samples.take(now, seconds) for samples in self._samples]
 
 
 class _Samples:
-    """One lane and what it had done at the last few readings."""
+    """One workspace's progress, and the last few readings of its count of requested windows."""
 
-    def __init__(self, lane: FetchProgress, seconds: float) -> None:
-        self._lane = lane
-        self._began = (seconds, _asked(lane))
-        self._samples = deque([self._began])
+    def __init__(self, progress: FetchProgress, seconds: float) -> None:
+        self._progress = progress
+        self._first = (seconds, self._requested)
+        self._recent = deque([self._first])
 
-    def standing(self, now: datetime, seconds: float) -> ProgressSnapshot:
-        lane = self._lane
-        self._samples.append((seconds, _asked(lane)))
-        while len(self._samples) > 2 and seconds - self._samples[1][0] >= OF_LATE:
-            self._samples.popleft()
-        paused_until = lane.paused_until if lane.paused_until is not None and lane.paused_until > now else None
+    @property
+    def _requested(self) -> int:
+        """Windows with an answer or a failure. Skipped windows would raise the rate without taking any time."""
+        return self._progress.done + self._progress.failed
+
+    def take(self, now: datetime, seconds: float) -> ProgressSnapshot:
+        # The oldest reading kept is the last one that is at least RATE_SECONDS old, so the rate always spans that long.
+        self._recent.append((seconds, self._requested))
+        while len(self._recent) > 2 and seconds - self._recent[1][0] >= RATE_SECONDS:
+            self._recent.popleft()
+        progress = self._progress
+        paused_until = progress.paused_until
+        if paused_until is not None and paused_until <= now:
+            paused_until = None
         return ProgressSnapshot(
-            lane.name,
-            lane.planned,
-            lane.done,
-            lane.failed,
-            lane.skipped,
-            self._pace_since(self._samples[0]),
+            progress.name,
+            progress.planned,
+            progress.done,
+            progress.failed,
+            progress.skipped,
+            self._rate_since(self._recent[0]),
             self._seconds_left((paused_until or now) - now),
-            (lane.quota_remaining, lane.quota_limit),
+            (progress.quota_remaining, progress.quota_limit),
             paused_until,
-            lane.note,
+            progress.note,
         )
 
-    def _pace_since(self, then: tuple[float, int]) -> float:
-        seconds, asked = self._samples[-1]
-        return (asked - then[1]) / (seconds - then[0]) if seconds > then[0] else 0.0
+    def _rate_since(self, reading: tuple[float, int]) -> float:
+        """Windows a second from a reading to the newest one."""
+        seconds, requested = self._recent[-1]
+        return (requested - reading[1]) / (seconds - reading[0]) if seconds > reading[0] else 0.0
 
     def _seconds_left(self, pause: timedelta) -> float | None:
-        """At the pace of late or, in a pause, at that since the beginning; None where there is no pace."""
-        lane = self._lane
-        left = lane.planned - lane.skipped - _asked(lane)
-        per_second = self._pace_since(self._samples[0]) or self._pace_since(self._began)
+        """The pause, and the rest at the current rate; where that is 0, as in a pause, at the rate since the start."""
+        left = self._progress.planned - self._progress.skipped - self._requested
+        per_second = self._rate_since(self._recent[0]) or self._rate_since(self._first)
         return pause.total_seconds() + left / per_second if per_second > 0 else None
 
 
-def _asked(lane: FetchProgress) -> int:
-    return lane.done + lane.failed
+def total(snapshots: Sequence[ProgressSnapshot]) -> ProgressSnapshot:
+    """All workspaces as one. They run at the same time, so the longest time left is that of all."""
+    left = [each.seconds_left for each in snapshots if each.active]
+    return ProgressSnapshot(
+        "all",
+        sum(each.planned for each in snapshots),
+        sum(each.answered for each in snapshots),
+        sum(each.failed for each in snapshots),
+        sum(each.skipped for each in snapshots),
+        sum(each.per_second for each in snapshots),
+        max((seconds for seconds in left if seconds is not None), default=None),
+    )
 
 
-WIDE = 120
-"""Columns from which on there is room for long names, long bars, and the pool's limit."""
-
-_STYLES = ("bold", "green", "", "", "", "red")
-
-
-def draw(standings: Sequence[ProgressSnapshot], width: int, height: int) -> RenderableType:
-    """The lanes as a block for a screen of so many columns and lines."""
+def render_bars(snapshots: Sequence[ProgressSnapshot], width: int, height: int) -> RenderableType:
+    """The workspaces as a block that fits a screen of that many columns and lines."""
     from rich.console import Group
     from rich.text import Text
 
-    shown = _most_telling(standings, height - 3)  # room for the others, the total, and the cursor's line
-    last = [total(standings)] if len(standings) > 1 else []
-    rows = [_cells(one, wide=width >= WIDE) for one in (*shown, *last)]
-    lines = [_draw_line(one, row, _widths(rows)) for one, row in zip((*shown, *last), rows, strict=True)]
-    if len(shown) < len(standings):
-        lines.insert(len(shown), Text(_more([one for one in standings if one not in shown]), style="dim"))
+    shown = _choose(snapshots, height - 3)  # room for the line of the others, the total, and the cursor
+    last = [total(snapshots)] if len(snapshots) > 1 else []
+    rows = [_cells(each, wide=width >= WIDE) for each in (*shown, *last)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_bar_line(each, row, widths) for each, row in zip((*shown, *last), rows, strict=True)]
+    if len(shown) < len(snapshots):
+        lines.insert(len(shown), Text(_hidden([each for each in snapshots if each not in shown]), style="dim"))
     return Group(*lines)
 
 
-def _most_telling(standings: Sequence[ProgressSnapshot], room: int) -> Sequence[ProgressSnapshot]:
-    """Those at work first, then those that had something to do, each as the config orders them; all where they fit."""
-    if len(standings) <= room:
-        return standings
-    ranked = sorted(standings, key=lambda one: (not one.active, not one.planned))
-    return ranked[: max(1, room)]
-
-
-def _more(hidden: Sequence[ProgressSnapshot]) -> str:
-    working = sum(one.active for one in hidden)
-    return f"… and {len(hidden):,} more" + (f" ({working:,} at work)" if working else "")
-
-
-def _cells(standing: ProgressSnapshot, *, wide: bool) -> list[str]:
-    """Name, bar, percent, windows, pool, failures."""
-    share = standing.settled / standing.planned if standing.planned else 1.0
-    name_room, bar_room = (24, 20) if wide else (12, 8)
-    filled = int(share * bar_room)
-    name = standing.name if len(standing.name) <= name_room else f"{standing.name[: name_room - 1]}…"
-    return [
-        name,
-        "━" * filled + "─" * (bar_room - filled),
-        f"{int(share * 100)}%",
-        f"{standing.settled:,}/{standing.planned:,}",
-        _pool(standing, wide=wide),
-        f"{standing.failed:,} failed" if standing.failed else "",
-    ]
-
-
-def _pool(standing: ProgressSnapshot, *, wide: bool) -> str:
-    if standing.pool is None:
-        return ""
-    left, limit = standing.pool
-    if left is None:
-        return "pool ?"
-    if not limit:
-        return f"pool {abbreviate(left)}"
-    return f"pool {abbreviate(left)}/{abbreviate(limit)}" if wide else f"pool {left * 100 // limit}%"
-
-
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*rows, strict=True)]
-
-
-def _draw_line(standing: ProgressSnapshot, cells: Sequence[str], widths: Sequence[int]) -> Text:
-    from rich.text import Text
-
-    line = Text(no_wrap=True, overflow="ellipsis")
-    for place, (cell, room, style) in enumerate(zip(cells, widths, _STYLES, strict=True)):
-        if room:
-            line.append(cell.rjust(room) if place else cell.ljust(room), style)
-            line.append(" ")
-    return line.append(standing.state, "yellow" if standing.paused_until or standing.note else "")
-
-
-log = logging.getLogger(__name__)
-
-DRAWN_EVERY = 0.25
-TOLD_EVERY = 30.0
-
-
-@contextlib.asynccontextmanager
-async def watch(
-    lanes: Sequence[FetchProgress], clock: Clock, stream: TextIO, *, quiet: bool, terminal: bool
-) -> AsyncIterator[None]:
-    """Show the lanes while the body runs.
-
-    Args:
-        lanes: read again and again; nothing is written to them.
-        clock: paces the showing.
-        stream: where bars are drawn; log lines meant for it meanwhile go above them.
-        quiet: show nothing.
-        terminal: whether the stream can be drawn upon.
-
-    """
-    if quiet:
-        yield
-        return
-    task = asyncio.create_task(_show(ProgressSampler(lanes, clock), clock, stream, terminal=terminal))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()):
-            log.warning("progress could not be shown to the end: %s", error, exc_info=error)
-
-
-async def _show(readings: ProgressSampler, clock: Clock, stream: TextIO, *, terminal: bool) -> None:
-    console = _console(stream) if terminal else None
+async def _show(sampler: ProgressSampler, clock: Clock, stream: TextIO, *, terminal: bool) -> None:
+    console = terminal_console(stream) if terminal else None
     if console is None or console.is_dumb_terminal:
-        await _tell(readings, clock)
+        await _log_progress(sampler, clock)
     else:
-        await _draw(readings, clock, stream, console)
+        await _draw_bars(sampler, clock, stream, console)
 
 
-def _console(stream: TextIO) -> Console:
-    from rich.console import Console
-
-    return Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
-
-
-async def _draw(readings: ProgressSampler, clock: Clock, stream: TextIO, console: Console) -> None:
-    """Bars, until cancelled; then they are taken away, since the summary tells more."""
+async def _draw_bars(sampler: ProgressSampler, clock: Clock, stream: TextIO, console: Console) -> None:
+    """Draw until cancelled. Then the bars are removed: the summary that follows says more."""
     from rich.live import Live
 
     def write(line: str) -> None:
@@ -281,44 +215,95 @@ async def _draw(readings: ProgressSampler, clock: Clock, stream: TextIO, console
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
     with live, redirect_lines(stream, write):
         while True:
-            live.update(draw(readings.take(), console.width, console.height), refresh=True)
-            await clock.sleep(DRAWN_EVERY)
+            live.update(render_bars(sampler.take(), console.width, console.height), refresh=True)
+            await clock.sleep(REDRAW_SECONDS)
 
 
-async def _tell(readings: ProgressSampler, clock: Clock) -> None:
-    """A line for each lane at work about every half minute, and one when it has ended; none for a short run."""
-    ended: set[str] = set()
+async def _log_progress(sampler: ProgressSampler, clock: Clock) -> None:
+    """Log a line for each workspace every half minute, and a last one when it is done. A shorter run logs none."""
+    done: set[str] = set()
     while True:
-        await clock.sleep(TOLD_EVERY)
-        for standing in readings.take():
-            if standing.planned and standing.name not in ended:
-                log.info("%s", _line(standing), extra=_fields(standing))
-                if not standing.active:
-                    ended.add(standing.name)
+        await clock.sleep(LOG_SECONDS)
+        for snapshot in sampler.take():
+            if snapshot.planned and snapshot.name not in done:
+                log.info("%s", _log_line(snapshot), extra=_log_fields(snapshot))
+                if not snapshot.active:
+                    done.add(snapshot.name)
 
 
-def _line(standing: ProgressSnapshot) -> str:
-    left, limit = standing.pool or (None, None)
-    pool = "pool unknown" if left is None else f"pool {left:,}" + ("" if limit is None else f" of {limit:,}")
+def _choose(snapshots: Sequence[ProgressSnapshot], room: int) -> Sequence[ProgressSnapshot]:
+    """All where they fit; else active ones first, then those with anything planned, each in the config's order."""
+    if len(snapshots) <= room:
+        return snapshots
+    ranked = sorted(snapshots, key=lambda each: (not each.active, not each.planned))
+    return ranked[: max(1, room)]
+
+
+def _hidden(snapshots: Sequence[ProgressSnapshot]) -> str:
+    active = sum(each.active for each in snapshots)
+    return f"… and {len(snapshots):,} more" + (f" ({active:,} active)" if active else "")
+
+
+def _cells(snapshot: ProgressSnapshot, *, wide: bool) -> list[str]:
+    """Name, bar, percent, windows, quota, failures. The state follows them: it takes the rest of the line."""
+    share = snapshot.finished / snapshot.planned if snapshot.planned else 1.0
+    name_width, bar_width = (24, 20) if wide else (12, 8)
+    filled = int(share * bar_width)
+    name = snapshot.name if len(snapshot.name) <= name_width else f"{snapshot.name[: name_width - 1]}…"
+    return [
+        name,
+        "━" * filled + "─" * (bar_width - filled),
+        f"{int(share * 100)}%",
+        f"{snapshot.finished:,}/{snapshot.planned:,}",
+        _quota_cell(snapshot, wide=wide),
+        f"{snapshot.failed:,} failed" if snapshot.failed else "",
+    ]
+
+
+def _quota_cell(snapshot: ProgressSnapshot, *, wide: bool) -> str:
+    if snapshot.quota is None:
+        return ""
+    remaining, limit = snapshot.quota
+    if remaining is None:
+        return "quota ?"
+    if not limit:
+        return f"quota {abbreviate(remaining)}"
+    return f"quota {abbreviate(remaining)}/{abbreviate(limit)}" if wide else f"quota {remaining * 100 // limit}%"
+
+
+def _bar_line(snapshot: ProgressSnapshot, cells: Sequence[str], widths: Sequence[int]) -> Text:
+    from rich.text import Text
+
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for position, (cell, width, style) in enumerate(zip(cells, widths, _COLUMN_STYLES, strict=True)):
+        if width:
+            line.append(cell.rjust(width) if position else cell.ljust(width), style)
+            line.append(" ")
+    return line.append(snapshot.state, "yellow" if snapshot.paused_until or snapshot.note else "")
+
+
+def _log_line(snapshot: ProgressSnapshot) -> str:
+    remaining, limit = snapshot.quota or (None, None)
+    of_limit = "" if limit is None else f" of {limit:,}"
     parts = (
-        f"{standing.name}: {standing.answered:,} of {count(standing.planned, 'window')} answered",
-        f"{standing.failed:,} failed" if standing.failed else "",
-        f"{standing.skipped:,} skipped" if standing.skipped else "",
-        pool,
-        standing.state,
+        f"{snapshot.name}: {snapshot.answered:,} of {count(snapshot.planned, 'window')} answered",
+        f"{snapshot.failed:,} failed" if snapshot.failed else "",
+        f"{snapshot.skipped:,} skipped" if snapshot.skipped else "",
+        "quota unknown" if remaining is None else f"quota {remaining:,}{of_limit}",
+        snapshot.state,
     )
     return ", ".join(filter(None, parts))
 
 
-def _fields(standing: ProgressSnapshot) -> dict[str, object]:
-    """For JSON logs."""
-    left, limit = standing.pool or (None, None)
+def _log_fields(snapshot: ProgressSnapshot) -> dict[str, object]:
+    """The same figures as members of a JSON log line."""
+    remaining, limit = snapshot.quota or (None, None)
     return {
-        "workspace": standing.name,
-        "windows_planned": standing.planned,
-        "windows_ok": standing.answered,
-        "windows_failed": standing.failed,
-        "windows_skipped": standing.skipped,
-        "pool_remaining": left,
-        "pool_limit": limit,
+        "workspace": snapshot.name,
+        "windows_planned": snapshot.planned,
+        "windows_ok": snapshot.answered,
+        "windows_failed": snapshot.failed,
+        "windows_skipped": snapshot.skipped,
+        "quota_remaining": remaining,
+        "quota_limit": limit,
     }

@@ -1,15 +1,8 @@
-"""What to do after a run that left something out. Pure: a summary in, sentences out.
+"""The end of a run and of a repair, as people read it: what was done, what failed, and what to do about it.
 
-What failed or was skipped, and why, told once for all windows that share a cause. Pure.
-
-In: a workspace's tally. Out: lines. A dead segment fails in every window of both units, a refused key skips thousands:
-a person wants the cause, how much it struck, and an example; the table collection_log has every window.
-
-What a repair found, for people and as JSON: every file by name, what was done, what that costs, what is next.
-
-What a run came to, as people read it: what came to one stream, what did not and what to do about it to another.
-
-In: a summary. Out: lines. Nothing is computed here that `Summary.as_json` would not tell.
+In: a Summary, or the results of a repair. Out: lines on two streams, and the object of `repair --json`. Windows that
+failed or were skipped for one cause share a paragraph: an unknown segment fails in every window, and a rejected key
+skips thousands. The table collection_log has every window. Nothing is counted here that the summary does not hold.
 """
 
 from __future__ import annotations
@@ -22,215 +15,141 @@ from collector.lake.landing import LandingCounts
 from collector.lake.paths import FileKind
 from collector.lake.repair import RepairResult, exit_code
 from collector.lake.store import LakeBusy
-from collector.model import Span
 from collector.show.text import TextOutput, count, duration, instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from collector.model import Failed, Series
+    from collector.model import Failed, Series, Span
     from collector.summary import Summary, WorkspaceSummary
 
 
-MOST_NAMES = 5
+MAX_ITEMS = 20
+"""Most causes of one kind; the table collection_log has the rest."""
+MAX_SERIES = 3
+"""Most series of one cause that are named each; of more, one is given as an example."""
+MAX_WORKSPACES = 5
+"""Most workspaces that one suggestion names."""
 
 _BY_STATUS: Mapping[int, str] = {
     400: (
-        "an id is unknown there, or its segment has no analytics tracking; mend it, or take it "
-        "out of the config, or give it an `end`"
+        "an id is unknown to the API, or its segment does not have analytics tracking: correct it, remove it from the "
+        "config, or give it an `end`"
     ),
-    401: "the key was refused: set the right one, and check that `endpoint` is its instance",
-    403: "the key lacks a permission: give it sessions.data_series",
-    404: "nothing is served at `endpoint`: compare it with the instance in the dashboard's address",
-    429: "others use the same pool: lower `rate_limit.per_hour`, raise `reserve`, or run at a quieter hour",
+    401: "the API key was rejected: set the right one, and check that it belongs to the instance in `endpoint`",
+    403: "the API key has no permission: add sessions.data_series to it in the Braze dashboard",
+    404: "the API was not found at `endpoint`: compare it with the instance in the dashboard's address",
+    429: "others use the same quota: lower `rate_limit.per_hour`, raise `reserve`, or run at a quieter hour",
 }
 
-_BY_SKIP: Mapping[str, str] = {
-    "deadline": "the deadline came first: set a later one, or let several runs share the work",
+_BY_SKIP_REASON: Mapping[str, str] = {
+    "deadline": "the deadline came first: set a later one, or divide the workspaces among several runs",
     "max-requests": "--max-requests left the rest for later runs: run again, or raise it",
 }
 
-_SERVER = "the server or the network failed: if the next run meets it too, look at the `endpoint` and at Braze's status"
-_BUSY = "another run was at work: let it end; if this comes back, look for a scheduler that starts two"
-_LAKE = "mend what is wrong with the lake and run again: answers that had not landed wait in its journal"
+_SERVER = "the server or the network failed: if the next run fails too, check `endpoint` and Braze's status page"
+_BUSY = "another run was in progress: wait for its end; if this happens again, check for a scheduler that starts two"
+_LAKE = "fix the problem with the lake and run again; answers that were not landed yet are in the journal"
+_NO_CHANGE = LandingCounts()
+
+
+def print_summary(summary: Summary, out: TextIO, err: TextIO) -> None:
+    """Write the results to `out`; failures, skipped windows, problems and suggestions to `err`."""
+    _print_results(summary, TextOutput(out))
+    out.flush()  # both may be the same terminal or file: the results come first
+    _print_problems(summary, TextOutput(err))
 
 
 def suggestions(summary: Summary) -> list[str]:
-    """What the next run does, and what a person can do, each with the workspaces that it concerns."""
-    concerned: dict[str, list[str]] = defaultdict(list)
+    """What the next run does, and what the user can do, each with the workspaces that it is for."""
+    names: dict[str, list[str]] = defaultdict(list)
     for workspace in summary.workspaces:
-        for sentence in _sentences(workspace):
-            concerned[sentence].append(workspace.name)
-    left = summary.windows_failed + summary.windows_skipped
-    first = ["the next run asks for it again"] if left else []
-    return first + [f"{_join_names(names)}: {sentence}" for sentence, names in concerned.items()]
-
-
-def _sentences(workspace: WorkspaceSummary) -> Iterator[str]:
-    failures = workspace.counts.failures
-    statuses = {failure.http_status for failure in failures}
-    yield from (sentence for status, sentence in _BY_STATUS.items() if status in statuses)
-    if any(_is_the_servers(failure) for failure in failures):
-        yield _SERVER
-    for word, sentence in _BY_SKIP.items():
-        if any(word in reason for reason in workspace.counts.skip_reasons):
-            yield sentence
-    if workspace.problem is not None:
-        yield _BUSY if isinstance(workspace.problem, LakeBusy) else _LAKE
-
-
-def _is_the_servers(failure: Failed) -> bool:
-    """No reply, a 5xx, or a success that held no answer; not what was in flight when the run was stopped."""
-    if failure.error.startswith("interrupted"):
-        return False
-    return failure.http_status is None or not 300 <= failure.http_status < 500
-
-
-def _join_names(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
-
-
-NAMED = 3
-"""Series of one cause that are named each; of more, one is the example."""
-
-_Struck = dict["Series", list[Span]]
+        for text in _suggestions_for(workspace):
+            names[text].append(workspace.name)
+    unanswered = summary.windows_failed + summary.windows_skipped
+    first = ["the next run requests these windows again"] if unanswered else []
+    return first + [f"{_join_names(of)}: {text}" for text, of in names.items()]
 
 
 def failure_groups(workspace: WorkspaceSummary) -> list[str]:
-    """One line for each cause and series, or one for a cause that struck many series."""
-    causes: dict[str, _Struck] = defaultdict(lambda: defaultdict(list))
+    """A paragraph for each cause: its windows, and below it its series, or one of them where they are many."""
+    causes: dict[str, dict[Series, list[Span]]] = defaultdict(lambda: defaultdict(list))
     for failure in workspace.counts.failures:
         causes[_cause(failure)][failure.window.series].append(failure.window.span)
-    return [line for cause, struck in causes.items() for line in _failure_lines(workspace.name, cause, struck)]
+    return [_failure_group(workspace.name, cause, spans) for cause, spans in causes.items()]
 
 
 def skip_groups(workspace: WorkspaceSummary) -> list[str]:
-    """One line for each reason, the one that struck most windows first."""
+    """A paragraph for each reason, the reason with the most windows first; below it its series where they are few."""
     series: dict[str, list[Series]] = defaultdict(list)
     for skipped in workspace.counts.skips.values():
         series[skipped.error].append(skipped.window.series)
     return [
-        f"{workspace.name}  {reason} ({_how_many(windows, series[reason])})"
+        _skip_group(workspace.name, reason, windows, series[reason])
         for reason, windows in workspace.counts.skip_reasons.most_common()
     ]
 
 
-def _cause(failure: Failed) -> str:
-    status = "" if failure.http_status is None else str(failure.http_status)
-    return failure.error if status in failure.error else f"{status} {failure.error}"
+def print_repair(results: Sequence[RepairResult], unowned: Sequence[str], *, dry_run: bool, out: TextIO) -> None:
+    """Write a line for each workspace, the damaged files of each, and what to do next."""
+    output = TextOutput(out)
+    for result in results:
+        problems = count(len(result.found), "problem")
+        output.line(f"{result.workspace}: {count(result.checked, 'file')} checked, {problems} found")
+        for file in result.found:
+            output.line(f"  {file.path}: {file.reason}", "bold yellow")
+            output.line(f"    {f'moved to {file.moved_to}' if file.moved_to else 'left in place'}; {file.lost}")
+        if result.problem is not None:
+            output.line(f"  stopped before the end: {result.problem}", "bold red")
+    for path in unowned:
+        output.line(f"{path}: belongs to no workspace, not written by the collector: remove it", "bold yellow")
+    for line in _next_steps(results, dry_run):
+        output.line(line)
 
 
-def _failure_lines(name: str, cause: str, struck: Mapping[Series, Sequence[Span]]) -> list[str]:
-    if len(struck) <= NAMED:
-        return [f"{_place(series, spans)}  {cause} ({count(len(spans), 'window')})" for series, spans in struck.items()]
-    windows = sum(len(spans) for spans in struck.values())
-    example = _place(*next(iter(struck.items())))
-    many = f"{count(windows, 'window')} of {count(len(struck), 'series', 'series')}"
-    return [f"{name}  {cause} ({many}, such as {example})"]
-
-
-def _place(series: Series, spans: Iterable[Span]) -> str:
-    """`acme/ios/dead by day  2026-11-01..2026-11-22`."""
-    spans = list(spans)
-    first, stop = min(span.first for span in spans), max(span.stop for span in spans)
-    return f"{series}  {format_bucket(series.unit, first)}..{format_bucket(series.unit, stop - 1)}"
-
-
-def _how_many(windows: int, series: Sequence[Series]) -> str:
-    """A series that was skipped for two reasons stands under its first alone, so a reason may have none to name."""
-    many = count(windows, "window")
-    if not series:
-        return many
-    if len(series) <= NAMED:
-        return f"{many}: {', '.join(map(str, series))}"
-    return f"{many} of {count(len(series), 'series', 'series')}"
-
-
-def print_repair(repairs: Sequence[RepairResult], strays: Sequence[str], *, dry_run: bool, out: TextIO) -> None:
-    """Write a line a workspace, a paragraph a file, and what to do next."""
-    page = TextOutput(out)
-    for repair in repairs:
-        page.line(
-            f"{repair.workspace}: {count(repair.checked, 'file')} read whole, {len(repair.found)} not as it must be"
-        )
-        for found in repair.found:
-            page.line(f"  {found.path}: {found.reason}", "bold yellow")
-            page.line(f"    {f'moved to {found.moved_to}' if found.moved_to else 'left where it is'}; {found.lost}")
-        if repair.problem is not None:
-            page.line(f"  not gone through to the end: {repair.problem}", "bold red")
-    for path in strays:
-        page.line(f"{path}: of no workspace, and no file of the collector's; take it out of the lake", "bold yellow")
-    for line in _next_step(repairs, dry_run):
-        page.line(line)
-
-
-def repair_json(repairs: Sequence[RepairResult], strays: Sequence[str]) -> dict[str, Any]:
-    """The same as one object."""
+def repair_json(results: Sequence[RepairResult], unowned: Sequence[str]) -> dict[str, Any]:
+    """The object of `repair --json`."""
     return {
-        "exit_code": exit_code(repairs, strays),
+        "exit_code": exit_code(results, unowned),
         "workspaces": [
             {
-                "name": repair.workspace,
-                "checked": repair.checked,
-                "problem": str(repair.problem) if repair.problem else None,
+                "name": result.workspace,
+                "checked": result.checked,
+                "problem": str(result.problem) if result.problem else None,
                 "found": [
                     {
-                        "path": found.path,
-                        "kind": found.place.value,
-                        "reason": found.reason,
-                        "moved_to": found.moved_to,
-                        "then": found.lost,
+                        "path": file.path,
+                        "kind": file.place.value,
+                        "reason": file.reason,
+                        "moved_to": file.moved_to,
+                        "then": file.lost,
                     }
-                    for found in repair.found
+                    for file in result.found
                 ],
             }
-            for repair in repairs
+            for result in results
         ],
-        "strays": list(strays),
+        "strays": list(unowned),
     }
 
 
-def _next_step(repairs: Sequence[RepairResult], dry_run: bool) -> list[str]:
-    found = [found for repair in repairs for found in repair.found]
-    lines = []
-    if any(found.moved_to for found in found):
-        lines.append("next: collector run. What was moved is kept until you remove it")
-    if dry_run and any(found.place is not FileKind.FOREIGN for found in found):
-        lines.append("next: collector repair moves them aside")
-    if any(found.place is FileKind.FOREIGN and not found.moved_to for found in found):
-        lines.append("next: collector repair --foreign moves foreign files aside, too")
-    return lines
-
-
-MOST_LINES = 20
-"""Causes of one kind that are told; the table collection_log has the rest."""
-
-_NOTHING = LandingCounts()
-
-
-def print_summary(summary: Summary, out: TextIO, err: TextIO) -> None:
-    """Write what came to `out`; failures, skipped windows, problems and advice to `err`."""
-    _print_results(summary, TextOutput(out))
-    out.flush()  # where both streams are one, the results come first
-    _print_troubles(summary, TextOutput(err))
-
-
-def _print_results(summary: Summary, page: TextOutput) -> None:
+def _print_results(summary: Summary, output: TextOutput) -> None:
     planned = sum(workspace.planned for workspace in summary.workspaces)
-    in_trouble = summary.interrupted or any(workspace.problem for workspace in summary.workspaces)
-    if not planned and not in_trouble:
-        page.line(f"nothing to do: the lake holds all that is wanted as of {instant(summary.as_of)}")
-        if summary.landed != _NOTHING:
-            page.line(f"landed what an earlier run had left in the journal: {_rows(summary.landed)}")
+    has_problem = summary.interrupted or any(workspace.problem for workspace in summary.workspaces)
+    if not planned and not has_problem:
+        output.line(f"nothing to do: the lake is complete as of {instant(summary.as_of)}")
+        if summary.landed != _NO_CHANGE:
+            output.line(f"landed the journal of an earlier run: {_rows(summary.landed)}")
         return
-    page.line(f"run {summary.run_id}, as of {instant(summary.as_of)}: {_rows(summary.landed)}", "bold")
-    page.line(_effort(summary, planned))
+    output.line(f"run {summary.run_id}, as of {instant(summary.as_of)}", "bold")
+    output.line(_rows(summary.landed))
+    output.line(_requests(summary, planned))
     if summary.landed.rows_restated:
-        page.line(f"{count(summary.landed.rows_restated, 'row')} restated (see table restatements)")
+        output.line("restated rows: see the table restatements")
     if len(summary.workspaces) > 1:
-        page.line()
-        _print_workspaces(summary.workspaces, page)
+        output.line()
+        head = ["workspace", "windows", "ok", "failed", "skipped", "requests", "added", "restated", "unchanged"]
+        output.table(head, [_workspace_row(workspace) for workspace in summary.workspaces])
 
 
 def _rows(landed: LandingCounts) -> str:
@@ -240,20 +159,16 @@ def _rows(landed: LandingCounts) -> str:
     )
 
 
-def _effort(summary: Summary, planned: int) -> str:
+def _requests(summary: Summary, planned: int) -> str:
     requests = count(summary.attempts, "request")
     retries = summary.attempts - summary.windows_ok - summary.windows_failed
-    told = f"{requests} ({count(retries, 'retry', 'retries')} among them)" if retries > 0 else requests
+    if retries > 0:
+        requests = f"{requests} (including {count(retries, 'retry', 'retries')})"
     answered = f"{summary.windows_ok:,} of {count(planned, 'window')} answered"
-    return f"{answered} with {told} in {duration(summary.duration_seconds)}"
+    return f"{answered} with {requests} in {duration(summary.duration_seconds)}"
 
 
-def _print_workspaces(workspaces: Sequence[WorkspaceSummary], page: TextOutput) -> None:
-    head = ["workspace", "windows", "answered", "failed", "skipped", "requests", "added", "restated", "unchanged"]
-    page.table(head, [_row(workspace) for workspace in workspaces])
-
-
-def _row(workspace: WorkspaceSummary) -> list[str]:
+def _workspace_row(workspace: WorkspaceSummary) -> list[str]:
     counts = workspace.counts
     landed = counts.landed
     figures = (
@@ -263,29 +178,100 @@ def _row(workspace: WorkspaceSummary) -> list[str]:
     return [workspace.name, *(f"{figure:,}" for figure in figures)]
 
 
-def _print_troubles(summary: Summary, page: TextOutput) -> None:
+def _print_problems(summary: Summary, output: TextOutput) -> None:
     failures = [line for workspace in summary.workspaces for line in failure_groups(workspace)]
     skips = [line for workspace in summary.workspaces for line in skip_groups(workspace)]
     problems = [_problem(workspace) for workspace in summary.workspaces if workspace.problem is not None]
     if summary.interrupted:
-        page.line("interrupted: what had been answered has landed", "bold yellow")
-    _print_part(f"failed: {count(summary.windows_failed, 'window')}", failures, page, "bold red")
-    _print_part(f"skipped: {count(summary.windows_skipped, 'window')}", skips, page, "bold yellow")
-    _print_part(f"not run to the end: {count(len(problems), 'workspace')}", problems, page, "bold red")
-    _print_part("what to do", suggestions(summary), page, "bold")
+        output.line("interrupted: all answers received so far were landed", "bold yellow")
+    _print_section(f"failed: {count(summary.windows_failed, 'window')}", failures, output, "bold red")
+    _print_section(f"skipped: {count(summary.windows_skipped, 'window')}", skips, output, "bold yellow")
+    _print_section(f"not completed: {count(len(problems), 'workspace')}", problems, output, "bold red")
+    _print_section("what to do", suggestions(summary), output, "bold")
 
 
-def _print_part(title: str, lines: Sequence[str], page: TextOutput, style: str) -> None:
-    if not lines:
+def _print_section(title: str, items: Sequence[str], output: TextOutput, style: str) -> None:
+    if not items:
         return
-    page.line(title, style)
-    for line in lines[:MOST_LINES]:
-        page.line(f"  {line}")
-    if len(lines) > MOST_LINES:
-        page.line(f"  … and {len(lines) - MOST_LINES:,} more: see table collection_log")
+    output.line(title, style)
+    for item in items[:MAX_ITEMS]:
+        output.line(f"  {item}")
+    if len(items) > MAX_ITEMS:
+        output.line(f"  … and {len(items) - MAX_ITEMS:,} more: see the table collection_log")
 
 
 def _problem(workspace: WorkspaceSummary) -> str:
-    """The lake's own words, which mostly name the workspace already."""
+    """The error's text, which mostly names the workspace already."""
     text = str(workspace.problem)
     return text if workspace.name in text else f"{workspace.name}: {text}"
+
+
+def _suggestions_for(workspace: WorkspaceSummary) -> Iterator[str]:
+    failures = workspace.counts.failures
+    statuses = {failure.http_status for failure in failures}
+    yield from (text for status, text in _BY_STATUS.items() if status in statuses)
+    if any(_is_server_failure(failure) for failure in failures):
+        yield _SERVER
+    for word, text in _BY_SKIP_REASON.items():
+        if any(word in reason for reason in workspace.counts.skip_reasons):
+            yield text
+    if workspace.problem is not None:
+        yield _BUSY if isinstance(workspace.problem, LakeBusy) else _LAKE
+
+
+def _is_server_failure(failure: Failed) -> bool:
+    """No reply, a 5xx, or a 2xx without a valid response; not a request that was in flight when the run was stopped."""
+    if failure.error.startswith("interrupted"):
+        return False
+    return failure.http_status is None or not 300 <= failure.http_status < 500
+
+
+def _join_names(names: Sequence[str]) -> str:
+    more = len(names) - MAX_WORKSPACES
+    return ", ".join(names[:MAX_WORKSPACES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _cause(failure: Failed) -> str:
+    """The error's text, with the HTTP status in front where the text does not contain it."""
+    status = "" if failure.http_status is None else str(failure.http_status)
+    return failure.error if status in failure.error else f"HTTP {status}: {failure.error}"
+
+
+def _failure_group(workspace: str, cause: str, spans: Mapping[Series, Sequence[Span]]) -> str:
+    head = f"{workspace}: {cause} ({_size(sum(map(len, spans.values())), len(spans))})"
+    lines = [_series_and_span(series, each) for series, each in spans.items()]
+    return _paragraph(head, lines if len(lines) <= MAX_SERIES else [f"such as {lines[0]}"])
+
+
+def _skip_group(workspace: str, reason: str, windows: int, series: Sequence[Series]) -> str:
+    """`series` has each series under its first reason alone, so it may be empty."""
+    head = f"{workspace}: {reason} ({_size(windows, len(series))})"
+    return _paragraph(head, list(map(str, series)) if len(series) <= MAX_SERIES else [])
+
+
+def _size(windows: int, series: int) -> str:
+    of = f" of {series:,} series" if series > MAX_SERIES else ""
+    return count(windows, "window") + of
+
+
+def _paragraph(head: str, lines: Sequence[str]) -> str:
+    return "\n    ".join([head, *lines])
+
+
+def _series_and_span(series: Series, spans: Iterable[Span]) -> str:
+    """`acme/ios/dead by day  2026-11-01..2026-11-22`, from the first to the last bucket of all spans."""
+    spans = list(spans)
+    first, stop = min(span.first for span in spans), max(span.stop for span in spans)
+    return f"{series}  {format_bucket(series.unit, first)}..{format_bucket(series.unit, stop - 1)}"
+
+
+def _next_steps(results: Sequence[RepairResult], dry_run: bool) -> list[str]:
+    files = [file for result in results for file in result.found]
+    lines = []
+    if any(file.moved_to for file in files):
+        lines.append("next: collector run. Quarantined files are kept until you delete them")
+    if dry_run and any(file.place is not FileKind.FOREIGN for file in files):
+        lines.append("next: collector repair, to quarantine damaged files")
+    if any(file.place is FileKind.FOREIGN and not file.moved_to for file in files):
+        lines.append("next: collector repair --foreign, to quarantine foreign files, too")
+    return lines

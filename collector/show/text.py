@@ -1,6 +1,6 @@
-"""Figures as people read them: thousands apart, durations in two parts, instants in UTC. Pure.
+"""Text for people: numbers, durations and instants as words, and lines and tables on a stream.
 
-A page: lines of text for a person. Modest colour on a terminal, the same words without it anywhere else.
+A terminal gets bold and coloured text; any other stream, and a terminal with NO_COLOR set, gets the same words plain.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from rich.console import Console
 
-_STEPS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
+_UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+"""A unit in seconds and its name, and the next smaller unit and its name."""
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -24,16 +27,16 @@ def duration(seconds: float) -> str:
     """`under 1 s`, `12 s`, `2 min 5 s`, `3 h 20 min`, `1 d 4 h`."""
     if seconds < 1:
         return "under 1 s"
-    whole = round(seconds)
-    for large, name, small, small_name in _STEPS:
-        if whole >= large:
-            rest = whole % large // small
-            return f"{whole // large} {name} {rest} {small_name}" if rest else f"{whole // large} {name}"
-    return f"{whole} s"
+    rounded = round(seconds)
+    for large, name, small, small_name in _UNITS:
+        if rounded >= large:
+            rest = rounded % large // small
+            return f"{rounded // large} {name} {rest} {small_name}" if rest else f"{rounded // large} {name}"
+    return f"{rounded} s"
 
 
 def abbreviate(number: int) -> str:
-    """Where room is scarce: `9,812`, `249k`. Rounded down, so that what is left is never told too large."""
+    """`9,812`, `249k`. Rounded down, so that a remaining quota is never shown too large."""
     return f"{number:,}" if number < 10_000 else f"{number // 1000:,}k"
 
 
@@ -43,43 +46,47 @@ def format_rate(per_second: float) -> str:
 
 
 def instant(when: datetime) -> str:
-    """`2026-11-23T03:00:00Z`; the instant is in UTC."""
-    return when.isoformat().replace("+00:00", "Z")
+    """`2026-11-23T03:00:00Z`, for an instant in UTC; without fractions of a second."""
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class TextOutput:
-    """Writes lines to a stream. `style` is rich's: `bold`, `red`, `bold yellow`."""
+    """Writes lines to a stream. A `style` is one of rich's, such as `bold` or `bold yellow`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._styled = stream.isatty()
+        self._is_terminal = stream.isatty()
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write one line."""
-        if self._styled and style:
-            self._console_line(text, style)
+        if self._is_terminal and style:
+            # soft_wrap: the terminal itself wraps a long line, so that it can be copied as one.
+            terminal_console(self._stream).print(text, style=style, soft_wrap=True)
         else:
             self._stream.write(f"{text}\n")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], last: Sequence[str] | None = None) -> None:
-        """Write columns: the first to the left, the others, which are figures, to the right; `last` is a total."""
-        lines = columns([head, *rows, *([last] if last else [])])
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> None:
+        """Write a table: the first column to the left, the others, which are numbers, to the right."""
+        lines = _columns([head, *rows, *([total] if total else [])])
         self.line(lines[0], "bold")
         for text in lines[1 : len(rows) + 1]:
             self.line(text)
         for text in lines[len(rows) + 1 :]:
             self.line(text, "bold")
 
-    def _console_line(self, text: str, style: str) -> None:
-        from rich.console import Console
 
-        # soft_wrap: the terminal folds a long line, so that it can be copied whole.
-        console = Console(file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        console.print(text, style=style)
+def terminal_console(stream: TextIO) -> Console:
+    """A rich console on a terminal. With NO_COLOR set, it writes no styles at all, not even bold."""
+    from rich.console import Console
+
+    console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
+    if not console.no_color:
+        return console
+    return Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False, color_system=None)
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, their cells below one another, two spaces between."""
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of equal columns, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [_align(row, widths) for row in rows]
 

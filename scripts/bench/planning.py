@@ -40,7 +40,7 @@ def main() -> None:
     recorded = coverage_table.CoverageState(runs)
     for replacement in coverage_table.stage(store, workspace.name, recorded, workspace.timezone):
         store.publish(replacement)
-    coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).runs)
+    coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).spans)
     started = time.perf_counter()
     windows = plan(workspace, coverage, AS_OF)
     print(json.dumps({"series": len(coverage), "windows": len(windows), "seconds": time.perf_counter() - started}))

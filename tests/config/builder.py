@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from collector.config.load import load
-from collector.config.mistake import ConfigError, Mistake
+from collector.config.mistakes import ConfigError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

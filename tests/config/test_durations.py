@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.config.durations import LONGEST, parse_duration
+from collector.config.values import MAX_DURATION, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_an_endless_duration_is_refused(text: str) -> None:
 def test_any_text_is_a_duration_or_a_sentence(text: str) -> None:
     """No text raises anything but ValueError, or gives a span below zero or above the longest."""
     with contextlib.suppress(ValueError):
-        assert timedelta() <= parse_duration(text) <= LONGEST
+        assert timedelta() <= parse_duration(text) <= MAX_DURATION

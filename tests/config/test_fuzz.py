@@ -6,19 +6,19 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.config.file import (
-    AppEntry,
-    FileEntry,
-    LookbackEntry,
-    RateLimitEntry,
-    RetryEntry,
-    SegmentEntry,
-    WorkspaceEntry,
+from collector.config.schema import (
+    AppModel,
+    FileModel,
+    LookbackModel,
+    RateLimitModel,
+    RetryModel,
+    SegmentModel,
+    WorkspaceModel,
 )
 from tests.config.builder import make_config, make_config_text, make_workspace
 from tests.fuzz.configs import check
 
-MODELS = (FileEntry, WorkspaceEntry, AppEntry, SegmentEntry, LookbackEntry, RateLimitEntry, RetryEntry)
+MODELS = (FileModel, WorkspaceModel, AppModel, SegmentModel, LookbackModel, RateLimitModel, RetryModel)
 WORDS = [
     *sorted({key for model in MODELS for key in model.model_fields}),
     "day", "hour", "app", "acme", "vip", "2026-10-01", "2026-13-45", "10m", "${A}", "https://rest.iad-01.braze.com",

@@ -40,7 +40,7 @@ def test_a_key_file_that_others_may_read_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "key").chmod(0o640)
     (warning,) = config_of(tmp_path, make_config_text(keyed("key")), {}, secrets=True).warnings
     assert warning.startswith(f"{tmp_path / 'c.yaml'}:")
-    assert "workspaces[0].api_key_file: others than its owner may read the key's file: chmod 600 it" in warning
+    assert "workspaces[0].api_key_file: the key file is readable by other users" in warning
 
 
 def test_analysts_need_no_key(tmp_path: Path) -> None:
@@ -55,11 +55,11 @@ def test_analysts_need_no_key(tmp_path: Path) -> None:
     [
         (None, "the environment variable BRAZE_API_KEY_ACME is not set: export BRAZE_API_KEY_ACME=KEY"),
         ("", "the environment variable BRAZE_API_KEY_ACME is empty"),
-        (f'"{KEY}"', "the key there stands in quotes"),
-        (f"'{KEY}", "the key there stands in quotes"),
-        (f"{KEY} ", "the key there holds a blank, a line break or another character that no key has"),
-        (f"{KEY}\n", "the key there holds a blank"),
-        (f"{KEY}é", "the key there holds a blank"),
+        (f'"{KEY}"', "the key there has quotes around it"),
+        (f"'{KEY}", "the key there has quotes around it"),
+        (f"{KEY} ", "the key there contains a space, a line break or another invalid character"),
+        (f"{KEY}\n", "the key there contains a space"),
+        (f"{KEY}é", "the key there contains a space"),
         (KEY * 300, "the key there is longer than"),
     ],
     ids=lambda value: (str(value) or "empty")[:10],
@@ -78,8 +78,8 @@ def test_keys_that_braze_would_refuse(tmp_path: Path, value: str | None, expecte
         (None, "the file cannot be read (No such file or directory)"),
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
-        (b"\xff", "the file cannot be read (no text)"),
-        (f"{KEY}\n{KEY}\n".encode(), "the key there holds a blank, a line break"),
+        (b"\xff", "the file cannot be read (not text)"),
+        (f"{KEY}\n{KEY}\n".encode(), "the key there contains a space, a line break"),
         (b"k" * 10_000, "the key there is longer than"),
     ],
     ids=lambda value: str(value)[:10],
@@ -103,7 +103,7 @@ def test_key_files_that_hold_no_key(tmp_path: Path, content: bytes | None, expec
 def test_a_literal_key_is_refused_unseen(tmp_path: Path, literal: object, secrets: bool) -> None:
     """Anything but ${NAME} is refused in the same words, with or without secrets, and never shown."""
     (found,) = mistakes_of(tmp_path, make_config_text(make_workspace(api_key=literal)), secrets=secrets)
-    assert "api_key: does not name an environment variable: a key belongs in the environment" in found
+    assert "api_key: is not a reference" in found
     assert KEY not in found
 
 
@@ -132,7 +132,7 @@ def test_both_or_neither_key(tmp_path: Path) -> None:
     both, neither = make_workspace(api_key_file="key"), make_workspace("globex", api_key=None)
     found = mistakes_of(tmp_path, make_config_text(both, neither))
     assert [line.partition(": ")[2] for line in found] == [
-        "workspaces[0].api_key_file: stands beside api_key: keep one of the two",
+        "workspaces[0].api_key_file: is written beside api_key: remove one of the two",
         "workspaces[1].api_key: is missing: write `api_key: ${NAME_OF_VARIABLE}`, or `api_key_file: FILE`",
     ]
 
@@ -142,7 +142,7 @@ def test_one_reference_under_two_names(tmp_path: Path, secrets: bool) -> None:
     """One variable at one host under two names is one pool: a mistake, even without reading it."""
     second = make_workspace("globex", api_key="${BRAZE_API_KEY_ACME}", endpoint="https://REST.iad-01.braze.com/")
     (found,) = mistakes_of(tmp_path, make_config_text(make_workspace(), second), {}, secrets=False)
-    assert "workspaces[1].api_key: same key and endpoint as acme in line 3, so one pool" in found
+    assert "workspaces[1].api_key: same key and endpoint as acme in line 3, which is one quota" in found
     (again,) = mistakes_of(tmp_path, make_config_text(make_workspace(), second), secrets=secrets)
     assert again == found
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.config.load import load
-from collector.config.mistake import ConfigError
+from collector.config.mistakes import ConfigError
 from collector.config.settings import App, Auth, NaiveHours, RateLimit, Retry, Segment
 from collector.model import Scope, Unit
 from tests.config.builder import config_of, make_config_text, make_workspace, mistakes_of
@@ -192,7 +192,9 @@ def test_a_mistake_names_the_file_as_the_user_did(tmp_path: Path, monkeypatch: p
 
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
     """No file: the message names the option and the variable."""
-    with pytest.raises(ConfigError, match=r"there is no such file: name another with --config FILE or \$COLLECTOR_CO"):
+    with pytest.raises(
+        ConfigError, match=r"there is no such file: name another file with --config FILE or \$COLLECTOR_CO"
+    ):
         load(tmp_path / "none.yaml", {}, secrets=False)
 
 

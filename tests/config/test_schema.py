@@ -8,25 +8,25 @@ from typing import Any
 
 import pytest
 
+from collector.config.fields import example_of, known_keys
 from collector.config.schema import schema
-from collector.config.shape import example_of, known_keys
 from collector.model import Scope, Unit
 from tests.config.builder import config_of, make_config_text, make_workspace, mistakes_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schema()
 PLACES = {
-    "FileEntry": (),
-    "StorageEntry": ("storage",),
-    "SettingsEntry": ("defaults",),
-    "WorkspaceEntry": ("workspaces", 0),
-    "AppEntry": ("workspaces", 0, "apps", 0),
-    "SegmentEntry": ("workspaces", 0, "segments", 0),
-    "LookbackEntry": ("defaults", "lookback"),
-    "RateLimitEntry": ("defaults", "rate_limit"),
-    "RetryEntry": ("defaults", "retry"),
+    "FileModel": (),
+    "StorageModel": ("storage",),
+    "SettingsModel": ("defaults",),
+    "WorkspaceModel": ("workspaces", 0),
+    "AppModel": ("workspaces", 0, "apps", 0),
+    "SegmentModel": ("workspaces", 0, "segments", 0),
+    "LookbackModel": ("defaults", "lookback"),
+    "RateLimitModel": ("defaults", "rate_limit"),
+    "RetryModel": ("defaults", "retry"),
 }
-MAPPINGS: dict[str, Any] = {"FileEntry": SCHEMA} | {
+MAPPINGS: dict[str, Any] = {"FileModel": SCHEMA} | {
     name: part for name, part in SCHEMA["$defs"].items() if part["type"] == "object"
 }
 KEYS = [(name, key) for name, part in MAPPINGS.items() for key in part["properties"]]
@@ -61,10 +61,10 @@ def test_required_keys() -> None:
     """What the schema requires is what the loader misses."""
     required = {name: part.get("required", []) for name, part in MAPPINGS.items()}
     assert {name: keys for name, keys in required.items() if keys} == {
-        "FileEntry": ["lake", "workspaces"],
-        "WorkspaceEntry": ["name", "endpoint"],
-        "AppEntry": ["name", "id"],
-        "SegmentEntry": ["name", "id"],
+        "FileModel": ["lake", "workspaces"],
+        "WorkspaceModel": ["name", "endpoint"],
+        "AppModel": ["name", "id"],
+        "SegmentModel": ["name", "id"],
     }
 
 
@@ -76,7 +76,7 @@ def test_enums() -> None:
 
 def test_every_example_is_accepted(tmp_path: Path) -> None:
     """The examples of all settings together make a valid file."""
-    settings = {key: entry["examples"][0] for key, entry in MAPPINGS["SettingsEntry"]["properties"].items()}
+    settings = {key: entry["examples"][0] for key, entry in MAPPINGS["SettingsModel"]["properties"].items()}
     config_of(tmp_path, make_config_text(make_workspace(**settings), defaults=settings))
 
 
@@ -86,9 +86,9 @@ def test_every_default_is_what_the_loader_fills_in(tmp_path: Path) -> None:
     def defaults(name: str) -> dict[str, Any]:
         return {key: entry["default"] for key, entry in MAPPINGS[name]["properties"].items() if "default" in entry}
 
-    nested = {"lookback": "LookbackEntry", "rate_limit": "RateLimitEntry", "retry": "RetryEntry"}
-    settings = json.loads(json.dumps(defaults("SettingsEntry") | {key: defaults(name) for key, name in nested.items()}))
-    own = make_workspace(timezone=MAPPINGS["WorkspaceEntry"]["properties"]["timezone"]["default"])
+    nested = {"lookback": "LookbackModel", "rate_limit": "RateLimitModel", "retry": "RetryModel"}
+    settings = json.loads(json.dumps(defaults("SettingsModel") | {key: defaults(name) for key, name in nested.items()}))
+    own = make_workspace(timezone=MAPPINGS["WorkspaceModel"]["properties"]["timezone"]["default"])
     assert config_of(tmp_path, make_config_text(own, defaults=settings)) == config_of(tmp_path, make_config_text())
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_key_is_refused_by_both(tmp_path: Path) -> None:
 def test_settings_are_cheap_to_import() -> None:
     """The values that the whole program shares come without pydantic and YAML: `--help` is to be quick."""
     code = (
-        "import sys, collector.config.settings, collector.config.durations, collector.config.mistake;"
+        "import sys, collector.config.settings, collector.config.values, collector.config.mistakes;"
         "sys.exit(bool({'pydantic', 'yaml'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

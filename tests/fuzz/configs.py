@@ -12,15 +12,15 @@ from pathlib import Path
 import yaml
 
 from collector.api.request import RequestBuilder
-from collector.config.file import (
-    AppEntry,
-    FileEntry,
-    LookbackEntry,
-    RateLimitEntry,
-    RetryEntry,
-    SegmentEntry,
-    StorageEntry,
-    WorkspaceEntry,
+from collector.config.schema import (
+    AppModel,
+    FileModel,
+    LookbackModel,
+    RateLimitModel,
+    RetryModel,
+    SegmentModel,
+    StorageModel,
+    WorkspaceModel,
 )
 from collector.config.settings import Config
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
@@ -29,7 +29,7 @@ from tests.config.builder import ENVIRON, read
 LITERAL = "sk-literal-4f1b"
 
 _MODELS = (
-    FileEntry, StorageEntry, WorkspaceEntry, AppEntry, SegmentEntry, LookbackEntry, RateLimitEntry, RetryEntry,
+    FileModel, StorageModel, WorkspaceModel, AppModel, SegmentModel, LookbackModel, RateLimitModel, RetryModel,
 )  # fmt: skip
 _KEYS = {key for model in _MODELS for key in model.model_fields}
 _SHOWN_KEYS = _KEYS - {"api_key", "api_key_file"}

@@ -102,7 +102,7 @@ def test_the_config_is_found_by_the_environment(site: Site) -> None:
     environ = {"COLLECTOR_CONFIG": str(site.night.config)}
     with bare(site, "validate", **environ) as named:
         assert named.ended() == 0
-    assert "acme: 1 apps" in named.stdout
+    assert "acme: 1 app" in named.stdout
     with bare(site, "--config", "other.yaml", "validate", **environ) as both:
         assert both.ended() == 2
     assert "other.yaml" in both.stderr

@@ -1,4 +1,4 @@
-"""The lake that most tests of the reading side read."""
+"""The lake that most tests of queries read."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Eight nights of two workspaces; nobody writes to it."""
+    """Eight nights of two workspaces; read-only."""
     return eight_nights(tmp_path_factory.mktemp("nights"))

@@ -1,4 +1,4 @@
-"""`collector ddl` as users call it."""
+"""Run `collector ddl` as a user does."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LAKES = {
     "bigquery": "gs://bucket/prefix",
     "snowflake": "s3://bucket/prefix",
 }
-"""Where engines that read no folder find a lake."""
+"""Addresses for engines that cannot read a folder."""
 
 
 def ddl(night: Night, engine: str, *arguments: str) -> Result:
-    """Run it in this process, without any key."""
+    """Run it in this process, without API keys."""
     lake = ["--lake", LAKES[engine]] if engine in LAKES and "--lake" not in arguments else []
     command = ["-c", str(night.config), "ddl", "--engine", engine, *lake, *arguments]
     return CliRunner().invoke(cli, command, env={"KEY_ACME": None, "KEY_GLOBEX": None})
 
 
 def declared(night: Night, engine: str, *arguments: str) -> list[str]:
-    """Its statements."""
+    """The statements that it prints."""
     result = ddl(night, engine, *arguments)
     assert result.exit_code == 0, result.stderr
     return [statement for statement in result.stdout.split(";\n\n") if statement.strip()]

@@ -1,4 +1,4 @@
-"""The examples of docs/queries.md and the excerpts of their answers; `python -m tests.query.examples` renews those."""
+"""The examples of docs/queries.md. `python -m tests.query.examples` writes the excerpts of their results again."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "queries.md"
 EXCERPT = 6
-"""Rows that the page shows of an answer."""
+"""Rows of a result that the page shows."""
 _EXAMPLE = re.compile(
-    r"### (?P<title>[^\n]+)\n(?P<prose>.*?)```sql\n(?P<sql>.*?)```\n(?:\n```\n(?P<said>.*?)```\n)?", re.DOTALL
+    r"### (?P<title>[^\n]+)\n(?P<prose>.*?)```sql\n(?P<sql>.*?)```\n(?:\n```\n(?P<excerpt>.*?)```\n)?", re.DOTALL
 )
 
 
 @dataclass(frozen=True)
 class Example:
-    """A title, what it tells, the statement, and what the page says that it answers."""
+    """A title, its explanation, the statement, and the excerpt of its result."""
 
     title: str
     prose: str
     sql: str
-    said: str
+    excerpt: str
 
 
 def examples() -> list[Example]:
-    """All of them."""
+    """All examples, in the order of the page."""
     return [
-        Example(found["title"], found["prose"].strip(), found["sql"], found["said"] or "")
+        Example(found["title"], found["prose"].strip(), found["sql"], found["excerpt"] or "")
         for found in _EXAMPLE.finditer(PAGE.read_text())
     ]
 
 
 def session(night: Night) -> Session:
-    """As `collector sql` opens one."""
+    """A session over the lake, as `collector sql` opens it."""
     config = night.settings()
     store = open_store(config.lake, config.workspaces[0].name)
     return Session(lake_location(config, absent_tables(store)), store)
 
 
 def excerpt(opened: Session, sql: str) -> str:
-    """The first rows of an answer, as `collector sql` prints them."""
-    (answer,) = opened.answers(sql)
+    """The first rows of a result, as `collector sql` prints them."""
+    (result,) = opened.execute(sql)
     text = io.BytesIO()
-    write_result(answer, Format.TABLE, text)
+    write_result(result, Format.TABLE, text)
     *lines, count = text.getvalue().decode().splitlines()
     shown = lines[: 2 + EXCERPT]
     return "\n".join([*shown, *(["…"] if len(shown) < len(lines) else []), count]) + "\n"
 
 
 def renew() -> None:
-    """Write the excerpts anew."""
+    """Write the excerpts of docs/queries.md again."""
     from tests.query.nights import eight_nights
 
     with tempfile.TemporaryDirectory() as folder, session(eight_nights(Path(folder))) as opened:

@@ -1,6 +1,6 @@
-"""Eight nights of two workspaces, made by the stand-in: the lake that the examples of docs/queries.md are run on.
+"""Eight nights of two workspaces, served by the stand-in: the lake for the examples of docs/queries.md.
 
-All of it is pinned, so the same answers come out on each day and machine.
+Clock and counts are fixed, so queries give the same results on each day and machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAST = datetime(2026, 11, 23, 17, tzinfo=UTC)
-"""Past midnight in both zones, and the night's run on this machine may be at any hour."""
+"""Past midnight in both time zones."""
 ACME = {
     "name": "acme",
     "timezone": "America/New_York",
@@ -33,7 +33,7 @@ GLOBEX = {
 
 
 def eight_nights(folder: Path) -> Night:
-    """A lake from 2026-11-01 on; a key that is wrong for one night; at the end the first days of a longer history."""
+    """A lake from 2026-11-01 on, with one night with a wrong key, and at the end some days of an earlier month."""
     night = Night(folder, make_document("http://127.0.0.1:1", ACME, GLOBEX, start="2026-11-01"))
     simulation = Simulation(night.settings().workspaces, now=LAST)
     with running(simulation) as url:

@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, as a person types into it."""
+"""Run a program on a terminal of its own and type into it."""
 
 from __future__ import annotations
 
@@ -8,57 +8,67 @@ import pty
 import select
 import subprocess
 import termios
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
-PATIENCE = 60.0
-"""Seconds without a sign, after which a program is taken for stuck."""
+TIMEOUT = 60.0
+"""Seconds without output, after which a program is considered stuck."""
 AFTER_CTRL_C = 5.0
-"""Seconds to wait for a prompt that may never show: at Ctrl-C, a terminal drops what is being shown."""
+"""Seconds to wait for a prompt that may not appear: at Ctrl-C, a terminal drops pending output."""
 
 
 def on_a_terminal(command: Sequence[str], typed: Sequence[bytes]) -> tuple[int, str]:
-    """Run a program and type, each time it asks; gives its exit code and all that it showed."""
-    ours, theirs = pty.openpty()
+    """Run a program and type a line at each prompt. Returns its exit code and all output."""
+    master, slave = pty.openpty()
 
-    def take_it_over() -> None:
+    def make_controlling_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=take_it_over
+        command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=make_controlling_terminal
     ) as program:
-        os.close(theirs)
+        os.close(slave)
         try:
-            shown = ""
-            for before, line in zip([b"", *typed], typed, strict=False):
-                shown += _until_asked(ours, AFTER_CTRL_C if before == CTRL_C else PATIENCE)
-                os.write(ours, line)
-            shown += _rest(ours)
+            output = ""
+            for previous, line in zip([b"", *typed], typed, strict=False):
+                output += _until_prompt(master, AFTER_CTRL_C if previous == CTRL_C else TIMEOUT)
+                _until_waiting(program.pid)
+                os.write(master, line)
+            output += _rest(master)
         finally:
-            if program.poll() is None and not select.select([ours], [], [], AFTER_CTRL_C)[0]:
+            if program.poll() is None and not select.select([master], [], [], AFTER_CTRL_C)[0]:
                 program.kill()
-            os.close(ours)
-    return program.returncode, shown
+            os.close(master)
+    return program.returncode, output
 
 
-def _until_asked(terminal: int, patience: float) -> str:
-    shown = b""
-    while b"> " not in shown[-12:] and select.select([terminal], [], [], patience)[0]:
-        shown += os.read(terminal, 4096)  # behind the prompt, a terminal may be told how to paste
-    return shown.decode()
+def _until_prompt(terminal: int, timeout: float) -> str:
+    output = b""
+    while b"> " not in output[-12:] and select.select([terminal], [], [], timeout)[0]:
+        output += os.read(terminal, 4096)  # escape codes may follow the prompt
+    return output.decode()
+
+
+def _until_waiting(pid: int) -> None:
+    """Wait until the program sleeps. Ctrl-C between its prompt and its read would be noticed only at the next line."""
+    deadline = time.monotonic() + AFTER_CTRL_C
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R" and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _rest(terminal: int) -> str:
-    shown = b""
-    while select.select([terminal], [], [], PATIENCE)[0]:
+    output = b""
+    while select.select([terminal], [], [], TIMEOUT)[0]:
         try:
-            more = os.read(terminal, 4096)
-        except OSError:  # how Linux says that the other end is closed
+            chunk = os.read(terminal, 4096)
+        except OSError:  # on Linux: the other end is closed
             break
-        if not more:
+        if not chunk:
             break
-        shown += more
-    return shown.decode()
+        output += chunk
+    return output.decode()

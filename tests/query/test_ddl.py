@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from collector.cli.query import ENGINES
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
 from tests.night import Night, make_document
 from tests.query.declared import ddl, declared
 from tests.query.examples import session
@@ -20,11 +20,11 @@ every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 @every_engine
 def test_every_statement_parses(night: Night, engine: str) -> None:
-    """Each engine's own grammar, as sqlglot knows it, takes every statement."""
+    """The library sqlglot parses every statement in the engine's grammar."""
     sqlglot = pytest.importorskip("sqlglot", reason="sqlglot is not installed: pip install -e '.[dev]'")
     kinds: set[str] = set()
     for statement in declared(night, engine):
-        # A clause that sqlglot does not know, from Google's pages.
+        # sqlglot does not know this clause, which is in BigQuery's reference.
         known = re.sub(r"WITH PARTITION COLUMNS \([^)]*\)\n", "", statement) if engine == "bigquery" else statement
         kinds.add(sqlglot.parse_one(known, read=engine).key)
     assert kinds <= {"create", "drop", "comment", "set"}
@@ -32,7 +32,7 @@ def test_every_statement_parses(night: Night, engine: str) -> None:
 
 @every_engine
 def test_every_table_and_view_is_declared_with_comments(night: Night, engine: str) -> None:
-    """All eleven tables, whether or not they have rows, and all eleven views; each column with what it means."""
+    """All eleven tables, with or without rows, and all eleven views are declared, with a comment on each column."""
     text = ddl(night, engine).stdout
     created = re.findall(r"^CREATE (?:OR REPLACE )?(?:EXTERNAL )?(?:TABLE|VIEW) (\w+)", text, re.MULTILINE)
     assert len(created) == len(set(created)) == 22
@@ -43,16 +43,16 @@ def test_every_table_and_view_is_declared_with_comments(night: Night, engine: st
 
 
 @every_engine
-def test_one_view_comes_with_what_it_reads(night: Night, engine: str) -> None:
-    """--table declares the table or view named, and what it reads, and nothing else."""
+def test_one_view_is_declared_with_what_it_reads(night: Night, engine: str) -> None:
+    """--table declares the named table or view, what it reads, and nothing else."""
     created = re.findall(r"^CREATE .*?(?:TABLE|VIEW) (\w+)", ddl(night, engine, "--table", "app_days").stdout, re.M)
     assert set(created) == {"sessions_app_daily", "coverage", "workspaces", "app_names", "app_days"}
     unknown = ddl(night, engine, "--table", "app_day")
     assert (unknown.exit_code, "did you mean app_days?" in unknown.stderr) == (2, True)
 
 
-def test_duckdb_carries_it_out(night: Night) -> None:
-    """DuckDB executes the output as it is: the rows of `sql`, and comments on every table, view and column."""
+def test_duckdb_executes_the_statements(night: Night) -> None:
+    """DuckDB executes the output unchanged: rows as with `sql`, and comments on every table, view and column."""
     with duckdb.connect() as connection, session(night) as opened:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(ddl(night, "duckdb").stdout)
@@ -61,13 +61,13 @@ def test_duckdb_carries_it_out(night: Night) -> None:
         assert all(comment for _, comment in views)
         for name, _ in views:
             query = f"SELECT * FROM {name} ORDER BY ALL"
-            assert connection.sql(query).to_arrow_table().equals(next(opened.answers(query))), name
+            assert connection.sql(query).to_arrow_table().equals(next(opened.execute(query))), name
         bare = "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
         assert connection.execute(bare).fetchone() == (0,)
 
 
-def test_duckdb_takes_a_lake_without_files_and_with_strange_signs(tmp_path: Path) -> None:
-    """Tables without a file are declared empty, with their types; signs of patterns in a path mean themselves."""
+def test_duckdb_accepts_a_lake_without_files_and_with_wildcards_in_its_path(tmp_path: Path) -> None:
+    """Tables without files are declared empty, with their types; wildcards in the lake's path are escaped."""
     night = Night(tmp_path / "a [b] *'s", make_document("http://127.0.0.1:1", {"name": "acme"}))
     with duckdb.connect() as connection:
         connection.execute(ddl(night, "duckdb").stdout)
@@ -89,7 +89,7 @@ def test_duckdb_takes_a_lake_without_files_and_with_strange_signs(tmp_path: Path
 
 
 def test_athena_needs_no_crawler(night: Night) -> None:
-    """Athena computes partitions from the config's workspaces and from dates: months, and days for runs."""
+    """Athena computes the partitions from the config's workspaces and from dates."""
     statements = declared(night, "athena")
     days = next(each for each in statements if each.startswith("CREATE EXTERNAL TABLE sessions_app_daily"))
     log = next(each for each in statements if each.startswith("CREATE EXTERNAL TABLE collection_log"))
@@ -120,13 +120,13 @@ def test_athena_needs_no_crawler(night: Night) -> None:
         ("athena", "s3a://bucket/p", "'s3://bucket/p/coverage/'"),
     ],
 )
-def test_addresses_are_written_as_the_engine_takes_them(night: Night, engine: str, lake: str, written: str) -> None:
-    """--lake says where the engine finds the lake, in the scheme that the engine knows."""
+def test_addresses_have_the_schemes_of_the_engine(night: Night, engine: str, lake: str, written: str) -> None:
+    """The address of --lake is written with the scheme that the engine uses."""
     assert written in ddl(night, engine, "--lake", lake, "--table", "coverage").stdout
 
 
-def test_a_lake_out_of_reach_is_refused(night: Night) -> None:
-    """An engine that cannot read where the lake is: one line that says where it can, exit 2."""
+def test_a_lake_that_the_engine_cannot_read_is_refused(night: Night) -> None:
+    """An engine that cannot read the lake's address gives one line with what it can read, and exit code 2."""
     for engine, lake in (("athena", "gs://bucket"), ("bigquery", "/data/lake"), ("databricks", "./lake")):
         refused = ddl(night, engine, "--lake", lake)
         assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)

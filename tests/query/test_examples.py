@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def test_there_are_twelve_examples() -> None:
-    """docs/queries.md asks twelve questions, each with a sentence of what its answer tells."""
+    """docs/queries.md has twelve examples, each with a sentence about its result."""
     assert len(examples()) == 12
     assert all(example.prose.endswith(".") for example in examples())
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.title)
-def test_an_example_answers_as_the_page_says(night: Night, example: Example) -> None:
-    """Each query of docs/queries.md runs, and gives the excerpt below it (`python -m tests.query.examples` renews)."""
+def test_an_example_gives_the_result_on_the_page(night: Night, example: Example) -> None:
+    """Each query of docs/queries.md gives the excerpt below it (`python -m tests.query.examples` writes them again)."""
     with session(night) as opened:
-        assert excerpt(opened, example.sql) == example.said
+        assert excerpt(opened, example.sql) == example.excerpt

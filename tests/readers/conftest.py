@@ -1,4 +1,4 @@
-"""The lake that all engines read."""
+"""The lake that every engine reads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Every table, two workspaces, two months."""
+    """A lake with rows in every table, of two workspaces and two months."""
     return two_nights(tmp_path_factory.mktemp("readers"))
 
 
 @pytest.fixture(scope="session")
 def lake(landed: Night) -> Path:
-    """Its folder."""
+    """The folder of that lake."""
     return landed.lake

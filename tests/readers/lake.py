@@ -1,4 +1,4 @@
-"""A lake with every table in it, made by the stand-in in two nights, and what its files hold."""
+"""A lake with rows in every table, collected from the simulator in two runs, and the rows that its files hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.test_night import EVENING, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collector.lake.catalog import Table
+    from collector.lake.tables import Table
     from tests.night import Night
 
 Row = tuple[object, ...]
@@ -29,11 +29,11 @@ WORKSPACES = (
     },
     {"name": "globex_2", "timezone": "Asia/Tokyo"},
 )
-"""Ids and names that engines could misread: quotes, slashes, leading zeros, letters beyond ASCII."""
+"""Ids and names that engines could misread: quotes, slashes, leading zeros, letters outside ASCII."""
 
 
 def two_nights(folder: Path) -> Night:
-    """Land the lake."""
+    """Collect the lake into a folder."""
     env = World(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
     with env.served():
         assert env.night.run(EVENING).exit_code == 0
@@ -44,7 +44,7 @@ def two_nights(folder: Path) -> Night:
 
 @cache
 def truth(lake: Path, table: Table) -> list[Row]:
-    """The table's rows, each file read by itself and the values of its path put behind its columns."""
+    """The table's rows: each file read by itself, with the partition values of its path behind its columns."""
     found: list[Row] = []
     for file in sorted((lake / table.name).rglob("*.parquet")):
         values = dict(part.split("=", 1) for part in file.parent.relative_to(lake / table.name).parts)
@@ -56,22 +56,22 @@ def truth(lake: Path, table: Table) -> list[Row]:
 
 
 def in_order(rows: list[Row]) -> list[Row]:
-    """Rows in an order that every engine's answer can be put into."""
+    """Rows in an order that does not depend on the engine."""
     return sorted(rows, key=lambda row: [(value is not None, str(value)) for value in row])
 
 
 def rows_of(answer: pa.Table) -> list[Row]:
-    """An Arrow table's rows, in order."""
+    """An Arrow table's rows, in that order."""
     return in_order(list(zip(*(column.to_pylist() for column in answer.columns), strict=True)))
 
 
 def same_types(answer: pa.Schema, table: Table) -> bool:
-    """Names in the contract's order, partitions behind them, and the contract's types; strings may be large ones."""
+    """Whether names, order and types are the table's, partitions last. Any Arrow layout of strings is accepted."""
     found = [(field.name, _plain(field.type)) for field in answer]
     return found == [(column.name, column.type) for column in table.all_columns]
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """Arrow's several layouts of text are one type to a person."""
+    """Each of Arrow's layouts of text as plain `string`."""
     is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     return pa.string() if is_text else kind

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from collector.lake.catalog import SESSIONS, TABLES, Table
+from collector.lake.tables import SESSIONS, TABLES, Table
 from tests.readers.lake import rows_of, same_types, truth
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ OCTOBER = date(2026, 10, 1)
 
 @every_table
 def test_duckdb_reads_it(lake: Path, table: Table) -> None:
-    """DuckDB, told nothing: the contract's columns, types and rows, month and run_date as dates."""
+    """DuckDB, without options: the declared columns, types and rows; month and run_date are dates."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         answer = connection.sql(f"FROM read_parquet('{lake}/{table.name}/**/*.parquet')").to_arrow_table()
     expected = pa.schema([(column.name, column.type) for column in table.all_columns])
-    # Of its own accord DuckDB puts the partitions' columns in the order of their names.
+    # DuckDB sorts the partition columns by name.
     assert same_types(answer.select(expected.names).schema, table)
     assert rows_of(answer.select(expected.names)) == truth(lake, table)
 
 
 def test_duckdb_leaves_out_months(lake: Path) -> None:
-    """DuckDB opens the files of the month asked for, and says so in its plan."""
+    """DuckDB's plan scans only the files of the requested month."""
     scan = f"EXPLAIN FROM read_parquet('{lake}/{DAYS.name}/**/*.parquet') WHERE month = DATE '2026-10-01'"
     with duckdb.connect() as connection:
         (plan,) = (row[1] for row in connection.execute(scan).fetchall())
@@ -41,7 +41,7 @@ def test_duckdb_leaves_out_months(lake: Path) -> None:
 
 @every_table
 def test_polars_reads_it(lake: Path, table: Table) -> None:
-    """Polars, told to try dates in paths: the contract's columns, types and rows."""
+    """Polars, with the option to parse dates in paths: the declared columns, types and rows."""
     polars = pytest.importorskip("polars", reason="Polars is not installed: pip install -e '.[lakes]'")
     frame = polars.scan_parquet(f"{lake}/{table.name}/**/*.parquet", hive_partitioning=True, try_parse_hive_dates=True)
     answer = frame.collect().to_arrow()
@@ -50,7 +50,7 @@ def test_polars_reads_it(lake: Path, table: Table) -> None:
 
 
 def test_polars_leaves_out_months(lake: Path) -> None:
-    """Polars' plan names the files of the month asked for, and no other."""
+    """Polars' plan names only the files of the requested month."""
     polars = pytest.importorskip("polars", reason="Polars is not installed: pip install -e '.[lakes]'")
     frame = polars.scan_parquet(f"{lake}/{DAYS.name}/**/*.parquet", hive_partitioning=True, try_parse_hive_dates=True)
     plan = frame.filter(polars.col("month") == OCTOBER).explain()
@@ -60,7 +60,7 @@ def test_polars_leaves_out_months(lake: Path) -> None:
 
 @every_table
 def test_pyarrow_reads_it(lake: Path, table: Table) -> None:
-    """pyarrow.dataset, told the partitions' types: the contract's columns, types and rows."""
+    """pyarrow.dataset, with the partition types given: the declared columns, types and rows."""
     partitioning = ds.partitioning(table.partition_schema, flavor="hive")
     answer = ds.dataset(lake / table.name, partitioning=partitioning).to_table()
     assert same_types(answer.schema, table)
@@ -68,7 +68,7 @@ def test_pyarrow_reads_it(lake: Path, table: Table) -> None:
 
 
 def test_pyarrow_leaves_out_months(lake: Path) -> None:
-    """pyarrow.dataset keeps the fragments of the month asked for."""
+    """pyarrow.dataset keeps only the fragments of the requested month."""
     dataset = ds.dataset(lake / DAYS.name, partitioning=ds.partitioning(DAYS.partition_schema, flavor="hive"))
     kept = [fragment.path for fragment in dataset.get_fragments(ds.field("month") == pa.scalar(OCTOBER))]
     assert len(kept) == 2
@@ -77,7 +77,7 @@ def test_pyarrow_leaves_out_months(lake: Path) -> None:
 
 @every_table
 def test_datafusion_reads_it(lake: Path, table: Table) -> None:
-    """DataFusion, told the partitions' types: the contract's columns, types and rows."""
+    """DataFusion, with the partition types given: the declared columns, types and rows."""
     datafusion = pytest.importorskip("datafusion", reason="DataFusion is not installed: pip install -e '.[lakes]'")
     context = datafusion.SessionContext()
     partitions = [(column.name, column.type) for column in table.partitions]
@@ -88,7 +88,7 @@ def test_datafusion_reads_it(lake: Path, table: Table) -> None:
 
 
 def test_datafusion_leaves_out_months(lake: Path) -> None:
-    """DataFusion's plan names the files of the month asked for, and no other."""
+    """DataFusion's plan names only the files of the requested month."""
     datafusion = pytest.importorskip("datafusion", reason="DataFusion is not installed: pip install -e '.[lakes]'")
     context = datafusion.SessionContext()
     partitions = [(column.name, column.type) for column in DAYS.partitions]

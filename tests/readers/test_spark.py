@@ -1,4 +1,4 @@
-"""Spark reads the lake in its folder; its readers of object stores are jars that no package brings."""
+"""Spark reads the lake from its folder. Buckets are not tested: Spark needs jars for them that no package contains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from collector.lake.catalog import SESSIONS, TABLES, Table
+from collector.lake.tables import SESSIONS, TABLES, Table
 from tests.night import Night, make_document
 from tests.query.declared import declared
 from tests.query.examples import session
@@ -23,12 +23,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Spark's own
 ]
 ZONE = "America/Los_Angeles"
-"""Neither UTC nor a workspace's: what depends on the session's zone shows."""
+"""Neither UTC nor a workspace's zone, so that results which depend on the session's zone are found out."""
 
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Spark of this process's own, which listens on this machine alone."""
+    """A Spark session in this process, which listens only on this machine."""
     sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install -e '.[lakes]'")
     settings = {
         "spark.ui.enabled": "false",
@@ -48,7 +48,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def answer(frame: Any) -> pa.Table:
-    """A frame's rows, instants in UTC as they are in the lake."""
+    """A frame's rows, with timestamps in UTC as in the lake."""
     found = frame.toArrow()
     utc = [
         pa.field(field.name, pa.timestamp("us", tz="UTC"))
@@ -61,14 +61,14 @@ def answer(frame: Any) -> pa.Table:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_spark_reads_it(spark: Any, lake: Path, table: Table) -> None:
-    """Spark, told nothing: the contract's columns, types and rows, month and run_date as dates."""
+    """Spark, without options: the declared columns, types and rows; month and run_date are dates."""
     found = answer(spark.read.parquet(str(lake / table.name)))
     assert same_types(found.schema, table)
     assert rows_of(found) == truth(lake, table)
 
 
 def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
-    """Spark's plan filters partitions by the month asked for, and its scan opens their files alone."""
+    """Spark's plan filters partitions by the requested month, and its scan opens only their files."""
     frame = spark.read.parquet(str(lake / SESSIONS[0].name)).where("month = DATE '2026-10-01'")
     plan = frame._jdf.queryExecution().executedPlan()
     frame._jdf.queryExecution().toRdd().count()
@@ -77,7 +77,7 @@ def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
 
 
 def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
-    """Spark executes `ddl`: every view has DuckDB's rows, whatever zone the session is in; columns are commented."""
+    """Every table and view of `ddl` has the rows that DuckDB shows, in any session zone; columns have comments."""
     for statement in declared(landed, "spark"):
         spark.sql(statement)
     names = [row.tableName for row in spark.sql("SHOW TABLES").collect()]
@@ -88,7 +88,7 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
         assert all(row.comment for row in columns), name
     with session(landed) as opened:
         for name in names:
-            ours = next(opened.answers(f"FROM {name}"))
+            ours = next(opened.execute(f"FROM {name}"))
             theirs = answer(spark.sql(f"SELECT * FROM {name}"))
             assert theirs.column_names == ours.column_names
             assert in_order(rows_of(theirs)) == in_order(rows_of(ours)), name
@@ -96,8 +96,8 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
     assert "PartitionFilters: [isnotnull(month" in october._jdf.queryExecution().executedPlan().toString()
 
 
-def test_spark_takes_a_lake_without_files(spark: Any, tmp_path: Path) -> None:
-    """Tables whose folders are not there yet are declared, and are empty."""
+def test_spark_runs_the_ddl_of_an_empty_lake(spark: Any, tmp_path: Path) -> None:
+    """Tables without a folder are declared, and are empty."""
     night = Night(tmp_path, make_document("http://127.0.0.1:1", {"name": "acme"}))
     spark.sql("CREATE DATABASE nothing")
     spark.sql("USE nothing")

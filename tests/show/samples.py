@@ -1,4 +1,4 @@
-"""Builders with defaults, and a clock that moves when it is told to."""
+"""Builders with defaults, and a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FIRST = day_number(date(2026, 11, 1))
 
 
 class Terminal(io.StringIO):
-    """A stream that calls itself a terminal."""
+    """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class SteppedClock:
-    """Sleepers wake when `step` has moved the time past their end; no real time passes."""
+    """A clock for tests: `step` moves its time and wakes the sleepers whose time has come. No real time passes."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -43,23 +43,23 @@ class SteppedClock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        woken = asyncio.Event()
-        self._sleepers.append((self.seconds + seconds, woken))
-        await woken.wait()
+        wake = asyncio.Event()
+        self._sleepers.append((self.seconds + seconds, wake))
+        await wake.wait()
 
     async def step(self, seconds: float) -> None:
-        """Move on, and let those who wake do their work."""
+        """Move the time, and let the woken tasks run."""
         await settle()
         self.seconds += seconds
-        due = [woken for until, woken in self._sleepers if until <= self.seconds]
+        due = [wake for until, wake in self._sleepers if until <= self.seconds]
         self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > self.seconds]
-        for woken in due:
-            woken.set()
+        for wake in due:
+            wake.set()
         await settle()
 
 
 async def settle() -> None:
-    """Let every task go as far as it can."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -79,10 +79,10 @@ def make_series(workspace: str = "acme", app: str = "ios", unit: Unit = Unit.DAY
 
 
 def make_window(series: Series | None = None, first: int = 0, length: int = 10, reason: Reason = Reason.NEW) -> Window:
-    """A window whose first bucket is counted from 2026-11-01 (hours: from its midnight UTC)."""
+    """A window; `first` counts its first bucket from 2026-11-01 (hours: from midnight UTC)."""
     series = series or make_series()
-    origin = FIRST if series.unit is Unit.DAY else FIRST * 24
-    return Window(series, Span(origin + first, origin + first + length), reason)
+    base = FIRST if series.unit is Unit.DAY else FIRST * 24
+    return Window(series, Span(base + first, base + first + length), reason)
 
 
 def make_failure(window: Window | None = None, error: str = "unknown segment_id", status: int | None = 400) -> Failed:
@@ -98,7 +98,7 @@ def make_part(
     skips: tuple[Skipped, ...] = (),
     problem: LakeError | None = None,
 ) -> WorkspaceSummary:
-    """A workspace's part of a run, each window asked for once."""
+    """A workspace's part of a run, with one request for each window."""
     counts = OutcomeCounts(ok, len(failures), len(skips), ok + len(failures), landed or LandingCounts(), list(failures))
     for skipped in skips:
         counts.skips.setdefault(skipped.window.series.key, skipped)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = 'k/5f2c+9e "planted'
-log = logging.getLogger("collector.fetch.lane")
+log = logging.getLogger("collector.fetch.fetcher")
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _restore_logging() -> Iterator[None]:
     names = ("collector", "asyncio", "aiohttp")
     kept = [(logging.getLogger(name), list(logging.getLogger(name).handlers)) for name in names]
     level = logging.getLogger("collector").level
@@ -31,36 +31,36 @@ def _as_before() -> Iterator[None]:
 
 
 def logging_to(style: Literal["text", "json"] = "text", level: int = logging.INFO) -> io.StringIO:
-    # pytest's own handler refuses records that do not fit their arguments, and cannot pass on halves of characters.
+    # pytest's own handler fails on records whose format and arguments do not match, and on surrogates.
     logging.getLogger("collector").propagate = False
     stream = io.StringIO()
     configure(level, style, [Secret(KEY)], stream)
     return stream
 
 
-def test_a_line_has_the_time_the_level_the_place_and_the_message() -> None:
+def test_a_text_line_has_time_level_logger_and_message() -> None:
     """A text line is UTC time with milliseconds, level, logger without the package, message."""
     stream = logging_to()
     log.warning("paused for %d s", 12)
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING fetch\.lane  paused for 12 s\n", stream.getvalue()
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING fetch\.fetcher  paused for 12 s\n", stream.getvalue()
     )
 
 
 def test_a_json_line_is_one_object_with_its_extra_fields() -> None:
-    """JSON lines parse, hold the four fixed members and those given as `extra`, whatever their type."""
+    """A JSON line has the four fixed members and those given as `extra`, whatever their types."""
     stream = logging_to("json")
     log.info("landed %d", 3, extra={"workspace": "acme", "rows": 3, "where": {"tables": ("a", object)}, "big": 2**80})
-    told = orjson.loads(stream.getvalue())
-    assert (told["level"], told["logger"], told["message"]) == ("INFO", "fetch.lane", "landed 3")
-    assert (told["workspace"], told["rows"], told["big"]) == ("acme", 3, str(2**80))
-    assert told["where"]["tables"][0] == "a"
-    assert told["time"].endswith("Z")
-    assert "exception" not in told
+    members = orjson.loads(stream.getvalue())
+    assert (members["level"], members["logger"], members["message"]) == ("INFO", "fetch.fetcher", "landed 3")
+    assert (members["workspace"], members["rows"], members["big"]) == ("acme", 3, str(2**80))
+    assert members["where"]["tables"][0] == "a"
+    assert members["time"].endswith("Z")
+    assert "exception" not in members
 
 
 def test_lines_below_the_level_are_left_out() -> None:
-    """The level named is the lowest that is written."""
+    """Records below the configured level are not written."""
     stream = logging_to(level=logging.WARNING)
     log.info("too quiet")
     assert stream.getvalue() == ""
@@ -68,7 +68,7 @@ def test_lines_below_the_level_are_left_out() -> None:
 
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_no_line_shows_a_key(style: Literal["text", "json"]) -> None:
-    """Message, arguments, extra fields and traceback lose the key in each form in which it may stand."""
+    """Message, arguments, extra fields and traceback lose the key, in each of its written forms."""
     stream = logging_to(style)
     forms = [KEY, "k%2F5f2c%2B9e%20%22planted", "k%2f5f2c%2b9e%20%22planted", "k%2F5f2c%2B9e+%22planted"]
     error = RuntimeError(f"GET https://rest.example/?api_key={forms[1]}")
@@ -81,45 +81,47 @@ def test_no_line_shows_a_key(style: Literal["text", "json"]) -> None:
     assert "5f2c" not in written
 
 
-def test_a_message_that_does_not_fit_its_arguments_is_written_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistaken log call is written as it stands, without the key, and not shown by the library unclean."""
+def test_a_format_that_does_not_match_its_arguments_is_written_without_the_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong log call is written as it is, without the key; the logging library does not print it."""
     stream = logging_to()
     log.warning("%d requests", KEY)
     assert "%d requests" in stream.getvalue()
     assert "planted" not in stream.getvalue() + capsys.readouterr().err
 
 
-def test_what_others_say_about_this_program_loses_the_key_too() -> None:
-    """The event loop's own complaints go the same way."""
+def test_records_of_libraries_lose_the_key_too() -> None:
+    """Records of asyncio are written in the same way."""
     stream = logging_to()
     logging.getLogger("asyncio").error("Task exception was never retrieved: %s", KEY)
     assert "ERROR asyncio  Task exception was never retrieved: ***" in stream.getvalue()
 
 
-def test_half_a_character_is_written_as_a_question_mark() -> None:
-    """File names and replies may hold surrogates that no stream takes; JSON stays JSON."""
+def test_a_surrogate_is_written_as_a_question_mark() -> None:
+    """File names and replies may hold surrogates, which no stream can encode; the line is still valid JSON."""
     stream = logging_to("json")
     log.info("a\udc80b")
     assert orjson.loads(stream.getvalue())["message"] == "a?b"
 
 
 def test_configuring_again_replaces_the_stream() -> None:
-    """Many runs in one process write each line once, and to the newest stream alone."""
+    """Several runs in one process write each line once, to the newest stream only."""
     first, second = logging_to(), logging_to()
     log.info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
 
 
-def test_a_closed_stream_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nobody reads the log any more, the run goes on in silence."""
+def test_a_closed_stream_is_not_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record for a closed stream is dropped without an error."""
     logging_to().close()
-    log.error("to nobody")
+    log.error("to no reader")
     assert capsys.readouterr() == ("", "")
 
 
-def test_lines_are_diverted_from_one_stream_alone() -> None:
-    """What is drawn on a stream gets the lines meant for it, and only while it is drawn."""
+def test_lines_are_redirected_from_one_stream_only() -> None:
+    """Within the block, lines for that stream go to the given function; lines for another stream do not."""
     stream = logging_to()
     taken: list[str] = []
     with redirect_lines(stream, taken.append):

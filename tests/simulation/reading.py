@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.lake.schema import COVERAGE, LOG, RESTATEMENTS, sessions
+from collector.lake.tables import COVERAGE, LOG, RESTATEMENTS, data_table
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -52,23 +52,23 @@ class Reader:
         scope, unit, _ = place_of(path)
         when = "date" if unit is Unit.DAY else "hour"
         options = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
-        return self._rows(path, sessions(scope, unit), options)
+        return self._rows(path, data_table(scope, unit).schema, options)
 
     def restatements(self, path: str) -> list[tuple[Any, ...]]:
         """As `model.restatement` has them."""
         ids = ("scope", "unit", "app_id", "segment_id", "bucket_start", "date")
-        return self._rows(path, RESTATEMENTS, (*ids, *_COUNTS, "run_id", "app", "segment"))
+        return self._rows(path, RESTATEMENTS.schema, (*ids, *_COUNTS, "run_id", "app", "segment"))
 
     def coverage(self, path: str) -> list[tuple[Any, ...]]:
         """scope, unit, app_id, segment_id, first_start, last_end, answered_at."""
         return self._rows(
-            path, COVERAGE, ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
+            path, COVERAGE.schema, ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
         )
 
     def log(self, path: str) -> list[tuple[Any, ...]]:
         """As `Model.log` has them."""
         left_out = ("app", "segment", "requested_at", "duration_ms")
-        return self._rows(path, LOG, tuple(name for name in LOG.names if name not in left_out))
+        return self._rows(path, LOG.schema, tuple(name for name in LOG.schema.names if name not in left_out))
 
     def _rows(self, path: str, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
         file = self._disk.files[path]

@@ -59,8 +59,8 @@ def test_truth_is_printed_as_csv() -> None:
     ("arguments", "message"),
     [
         (["--now", "2026-11-23"], "has no offset"),
-        (["--now", "tomorrow"], "2026-11-23T06:00:00Z"),
-        (["--latency", "50-5"], "write milliseconds"),
+        (["--now", "tomorrow"], "'tomorrow'"),
+        (["--latency", "50-5"], "'50-5'"),
         (["--faults", "50=0.1"], "fault '50'"),
         (["--faults", "500=2"], "from 0 to 1"),
         (["--untracked", "vipp"], "segment 'vipp'"),

@@ -1,4 +1,4 @@
-"""How each engine declares a table and a view, and writes the few expressions in which engines differ."""
+"""The query engines: how each declares a table and a view, and writes the few expressions in which engines differ."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _ENGINES = {kind.name: kind for kind in (DuckDB, Athena, Trino, Spark, Databrick
 
 
 def get_engine(name: str) -> Engine:
-    """The engine of that name."""
+    """The engine with that name, one of `ddl --engine`."""
     return _ENGINES[name]()

@@ -1,4 +1,4 @@
-"""DuckDB: views over `read_parquet`, since it has no external tables. Comments are statements of their own."""
+"""DuckDB: views over `read_parquet`, since it has no external tables. Each comment is a statement of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collector.query.engines.engine import INSTANT, Engine, comma_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
     from collector.query.views import View, ViewColumn
 
 
 class DuckDB(Engine):
-    """Executed by the tests, and by `sql`."""
+    """DuckDB. The tests and `sql` execute its statements."""
 
     name = "duckdb"
     schemes: ClassVar = {"": "", "s3": "s3", "gs": "gs", "abfs": "abfss", "abfss": "abfss", "az": "az"}
@@ -30,7 +30,7 @@ class DuckDB(Engine):
     }
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table; one without a file, whose pattern DuckDB would refuse, as an empty one of its types."""
+        """A view over the table's files. Without files, a view without rows: DuckDB refuses an empty pattern."""
         if table.name in location.absent:
             columns = (
                 f"CAST(NULL AS {self.types[each.type]}) AS {self.quoted(each.name)}" for each in table.all_columns
@@ -43,7 +43,7 @@ class DuckDB(Engine):
         yield from self._comments(table.name, table.comment, table.all_columns)
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view and its comments."""
+        """The view, and its comments."""
         yield f"CREATE OR REPLACE VIEW {view.name} AS {view.select(self.quoted)}"
         yield from self._comments(view.name, view.comment, view.columns)
 
@@ -56,16 +56,16 @@ class DuckDB(Engine):
         return f"CAST(date_trunc('week', {day}) AS DATE)"
 
     def iso_week(self, day: str) -> str:
-        """%G is the year that the week belongs to."""
+        """%G is the year of the week."""
         return f"strftime({day}, '%G-W%V')"
 
     def weekday(self, day: str) -> str:
-        """ISO's day of the week."""
+        """The ISO day of the week."""
         return f"isodow({day})"
 
     def _scan(self, table: Table, location: LakeLocation) -> str:
         folders = "".join(f"/{column.name}=*" for column in table.partitions)
-        pattern = self.literal(f"{_portable(self.root(location))}/{table.name}{folders}/*.parquet")
+        pattern = self.literal(f"{_escape_wildcards(self.root(location))}/{table.name}{folders}/*.parquet")
         types = ", ".join(f"{column.name}: {self.types[column.type]}" for column in table.partitions)
         return f"read_parquet({pattern}, hive_partitioning = true, hive_types = {{{types}}})"
 
@@ -75,6 +75,6 @@ class DuckDB(Engine):
             yield f"COMMENT ON COLUMN {name}.{self.quoted(column.name)} IS {self.literal(column.comment)}"
 
 
-def _portable(path: str) -> str:
-    """A path whose signs mean themselves in a pattern."""
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)
+def _escape_wildcards(path: str) -> str:
+    """The path as a pattern that matches nothing else: wildcard characters are escaped."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in path)

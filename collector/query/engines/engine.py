@@ -1,6 +1,7 @@
-"""What declarations speak of: where the lake is, whose days are cut in which zone. Read from the config alone.
+"""What all engines share: where the lake is, and how tables, views and expressions are written in standard SQL.
 
-What all engines share, in standard SQL. Each engine overrides what it writes in another way.
+In: a table or view, and the lake's location. Out: statements without their semicolon. Each engine overrides what it
+writes in another way. Nothing is executed here.
 """
 
 from __future__ import annotations
@@ -10,26 +11,24 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.lake.catalog import TABLES
+from collector.lake.tables import TABLES
+from collector.query import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from collector.config.settings import Config
-    from collector.lake.catalog import Column, Table
     from collector.lake.store import Store
+    from collector.lake.tables import Column, Table
     from collector.query.views import View
-
-
-class UnsupportedAddress(Exception):
-    """The engine cannot read a lake at that address; the text says which it can (exit 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LakeLocation:
-    """`lake`: an absolute folder or a URL, without a slash at its end. `zones`: each workspace's name and zone.
+    """Where the lake is, and the time zones of its workspaces.
 
-    `absent`: tables that are known to have no file yet, for the one engine that refuses to declare those.
+    `lake`: an absolute folder or a URL, without a slash at its end. `zones`: each workspace's name and time zone.
+    `absent`: tables without a file, for DuckDB, which cannot declare those.
     """
 
     lake: str
@@ -38,47 +37,46 @@ class LakeLocation:
 
     @property
     def scheme(self) -> str:
-        """`s3`, `gs` and so on; nothing for a folder, `@` for a stage of Snowflake's."""
+        """The address's scheme, such as `s3` or `gs`; empty for a folder, `@` for a Snowflake stage."""
         if self.lake.startswith("@"):
             return "@"
         return self.lake.partition("://")[0] if "://" in self.lake else ""
 
 
 def lake_location(config: Config, absent: frozenset[str] = frozenset()) -> LakeLocation:
-    """What the config says of the lake."""
+    """The location that the config gives."""
     zones = tuple((workspace.name, workspace.timezone.key) for workspace in config.workspaces)
     return LakeLocation(config.lake.rstrip("/"), zones, absent)
 
 
 def absent_tables(store: Store) -> frozenset[str]:
-    """The tables without a file. Raises LakeError."""
+    """The names of the tables without a file. Raises LakeError."""
     return frozenset(table.name for table in TABLES if not store.list(table.name))
 
 
 INSTANT = pa.timestamp("us", tz="UTC")
-WALL_CLOCK = pa.timestamp("us")
 _EARLIEST_MONTH = "2011-01-01"
-"""Where projected months begin: no session that Braze counted is older."""
+"""The first projected month: Braze has counted no older session."""
 _EARLIEST_RUN = "2026-01-01"
-"""Where projected run dates begin: no run of the collector is older."""
+"""The first projected run date: the collector has made no older run."""
 
 
 class Engine:
-    """One engine. Statements come without their semicolon."""
+    """One engine. Statements have no semicolon."""
 
     name: ClassVar[str]
     schemes: ClassVar[Mapping[str, str]]
-    """The lakes it reads, by the scheme of their address, and how it writes that scheme; nothing is a folder."""
+    """Schemes of the lakes that it can read, and how it writes each; the empty scheme is a folder."""
     types: ClassVar[Mapping[pa.DataType, str]]
     quote = '"'
     reserved = frozenset({"date", "hour", "month"})
 
     def quoted(self, name: str) -> str:
-        """A column's name, quoted where some engine takes it for a word of its own."""
+        """A column's name, quoted where it is a reserved word in some engine."""
         return f"{self.quote}{name}{self.quote}" if name in self.reserved else name
 
     def literal(self, text: str) -> str:
-        """A string."""
+        """A string literal."""
         return "'" + text.replace("'", "''") + "'"
 
     def location(self, location: LakeLocation, table: Table) -> str:
@@ -86,25 +84,25 @@ class Engine:
         return f"{self.root(location)}/{table.name}"
 
     def root(self, location: LakeLocation) -> str:
-        """The lake's address. Raises Undeclarable where this engine cannot read there."""
+        """The lake's address, as this engine writes it. Raises QueryRefused where it cannot read there."""
         if location.scheme not in self.schemes:
             known = ", ".join(f"{scheme}://…" if scheme else "a folder" for scheme in self.schemes)
-            raise UnsupportedAddress(
-                f"{self.name} does not read a lake at {location.lake}; it reads {known}. Name where it is with --lake"
+            raise QueryRefused(
+                f"{self.name} cannot read a lake at {location.lake}, only {known}: write its address with --lake"
             )
         scheme = self.schemes[location.scheme]
         return f"{scheme}://{location.lake.partition('://')[2]}" if scheme else location.lake
 
-    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # Snowflake's stage is made of it
-        """Statements that go first."""
+    def setup_statements(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # Snowflake's stage needs it
+        """Statements to execute before all others."""
         return ()
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare a table."""
+        """Statements that declare a table, replacing an earlier declaration."""
         raise NotImplementedError
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view, its columns commented in one list."""
+        """Statements that declare a view with its comments, replacing an earlier declaration."""
         columns = (f"{self.quoted(column.name)} COMMENT {self.literal(column.comment)}" for column in view.columns)
         yield (
             f"CREATE OR REPLACE VIEW {view.name} ({comma_lines(columns)})\n"
@@ -112,19 +110,19 @@ class Engine:
         )
 
     def local_time(self, hour: str, zone: str) -> str:
-        """The wall clock of an instant in a zone."""
+        """SQL for an instant's wall-clock time in a zone: a timestamp without a zone."""
         raise NotImplementedError
 
     def week_start(self, day: str) -> str:
-        """The Monday of a date's week."""
+        """SQL for the Monday of a date's week: a date."""
         raise NotImplementedError
 
     def iso_week(self, day: str) -> str:
-        """The ISO 8601 week of a date: 2026-W47."""
+        """SQL for the ISO 8601 week of a date, such as 2026-W47. Its year may differ from the date's."""
         raise NotImplementedError
 
     def weekday(self, day: str) -> str:
-        """1 for Monday to 7 for Sunday."""
+        """SQL for the day of the week: 1 for Monday to 7 for Sunday."""
         raise NotImplementedError
 
     def column(self, column: Column) -> str:
@@ -133,10 +131,15 @@ class Engine:
 
 
 def projected_dates(partition: Column) -> tuple[str, str]:
-    """Where a partition column of dates begins, and by what unit it goes on."""
+    """The first value of a partition column of dates, and the unit of its steps."""
     return (_EARLIEST_MONTH, "MONTHS") if partition.name == "month" else (_EARLIEST_RUN, "DAYS")
 
 
 def comma_lines(items: Iterable[str]) -> str:
-    """One line each, between brackets."""
+    """The items between brackets, one a line."""
     return "\n  " + ",\n  ".join(items) + "\n"
+
+
+def backslash_literal(text: str) -> str:
+    """A string literal in SQL that escapes with a backslash: Hive's, Spark's and BigQuery's."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

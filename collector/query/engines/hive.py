@@ -1,14 +1,11 @@
-"""Athena: Hive's CREATE EXTERNAL TABLE with partition projection, so that no crawler is needed; views are Trino's.
+"""Engines with Hive tables: Trino, Athena, Spark and Databricks. External tables over Parquet with Hive partitions.
 
-Hive timestamps have no zone; those of the lake are UTC. Athena takes one statement at a time.
+A new month must not need a new statement. Trino and Athena compute the partitions from their names (partition
+projection); Spark and Databricks list the folders. Hive timestamps have no zone; those of the lake are UTC.
 
-Trino over a Hive catalog: external tables whose partitions are projected from their names, so nothing goes stale.
-
-The catalog needs `hive.partition-projection-enabled=true`. Hive timestamps have no zone; those of the lake are UTC.
-
-Spark and Databricks: external tables over Parquet, whose partitions are found in their folders, not in a catalog.
-
-So a new month is there by itself; a session that has read a table before sees new files after REFRESH TABLE.
+Trino: the catalog needs `hive.partition-projection-enabled=true`.
+Athena: takes one statement at a time; its tables are in Hive's SQL, its views in Trino's.
+Spark: a session that has already read a table sees new files after REFRESH TABLE.
 """
 
 from __future__ import annotations
@@ -17,12 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.engines.engine import INSTANT, Engine, comma_lines, projected_dates
+from collector.query.engines.engine import INSTANT, Engine, backslash_literal, comma_lines, projected_dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
     from collector.query.views import View
 
@@ -37,7 +34,7 @@ HIVE_TYPES = {
 
 
 class Trino(Engine):
-    """Parsed by the tests, never run there."""
+    """Trino with a Hive catalog. The tests parse its statements and do not execute them."""
 
     name = "trino"
     schemes: ClassVar = {
@@ -58,7 +55,7 @@ class Trino(Engine):
     }
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table anew: dropping an external table leaves its files."""
+        """Drop and create the table; dropping an external table keeps its files."""
         columns = [self.column(column) for column in table.columns]
         columns += [f"{self.column(column)} WITH ({self._projection(column, location)})" for column in table.partitions]
         names = ", ".join(self.literal(column.name) for column in table.partitions)
@@ -70,7 +67,7 @@ class Trino(Engine):
         )
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view; its columns' comments are statements of their own."""
+        """The view; each comment on a column is a statement of its own."""
         yield f"CREATE OR REPLACE VIEW {view.name}\nCOMMENT {self.literal(view.comment)}\nAS {view.select(self.quoted)}"
         for column in view.columns:
             yield f"COMMENT ON COLUMN {view.name}.{self.quoted(column.name)} IS {self.literal(column.comment)}"
@@ -84,11 +81,11 @@ class Trino(Engine):
         return f"date_trunc('week', {day})"
 
     def iso_week(self, day: str) -> str:
-        """The year that the week belongs to, and its number."""
+        """The year of the week, and its number."""
         return f"CAST(year_of_week({day}) AS varchar) || '-W' || lpad(CAST(week({day}) AS varchar), 2, '0')"
 
     def weekday(self, day: str) -> str:
-        """ISO's day of the week."""
+        """The ISO day of the week."""
         return f"day_of_week({day})"
 
     def _projection(self, column: Column, location: LakeLocation) -> str:
@@ -104,31 +101,34 @@ class Trino(Engine):
 
 
 class Athena(Trino):
-    """Parsed by the tests, never run there."""
+    """Athena, without a crawler. The tests parse its statements and do not execute them."""
 
     name = "athena"
     schemes: ClassVar = {"s3": "s3", "s3a": "s3"}
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table anew: dropping an external table leaves its files."""
+        """Drop and create the table; dropping an external table keeps its files."""
         columns = (self._hive_column(column) for column in table.columns)
         partitions = (self._hive_column(column) for column in table.partitions)
-        properties = (f"{hive_literal(k)} = {hive_literal(v)}" for k, v in self.properties(table, location).items())
+        properties = (
+            f"{backslash_literal(k)} = {backslash_literal(v)}" for k, v in self.properties(table, location).items()
+        )
+        folder = self.location(location, table) + "/"
         yield f"DROP TABLE IF EXISTS {table.name}"
         yield (
-            f"CREATE EXTERNAL TABLE {table.name} ({comma_lines(columns)})\nCOMMENT {hive_literal(table.comment)}\n"
-            f"PARTITIONED BY ({comma_lines(partitions)})\nSTORED AS PARQUET\n"
-            f"LOCATION {hive_literal(self.location(location, table) + '/')}\nTBLPROPERTIES ({comma_lines(properties)})"
+            f"CREATE EXTERNAL TABLE {table.name} ({comma_lines(columns)})\nCOMMENT {backslash_literal(table.comment)}\n"
+            f"PARTITIONED BY ({comma_lines(partitions)})\nSTORED AS PARQUET\nLOCATION {backslash_literal(folder)}\n"
+            f"TBLPROPERTIES ({comma_lines(properties)})"
         )
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view. Athena's views have no comments."""
+        """The view. Athena has no comments on views."""
         yield f"CREATE OR REPLACE VIEW {view.name} AS {view.select(self.quoted)}"
 
     def properties(self, table: Table, location: LakeLocation) -> dict[str, str]:
-        """What makes Athena compute the partitions instead of looking them up."""
+        """Table properties that make Athena compute the partitions instead of looking them up."""
         folders = "".join(f"/{column.name}=${{{column.name}}}" for column in table.partitions)
-        found = {
+        properties = {
             "projection.enabled": "true",
             "projection.workspace.type": "enum",
             "projection.workspace.values": ",".join(name for name, _ in location.zones),
@@ -136,26 +136,21 @@ class Athena(Trino):
         }
         for column in table.partitions[1:]:
             first, unit = projected_dates(column)
-            found |= {
+            properties |= {
                 f"projection.{column.name}.type": "date",
                 f"projection.{column.name}.format": "yyyy-MM-dd",
                 f"projection.{column.name}.range": f"{first},NOW",
                 f"projection.{column.name}.interval": "1",
                 f"projection.{column.name}.interval.unit": unit,
             }
-        return found
+        return properties
 
     def _hive_column(self, column: Column) -> str:
-        return f"`{column.name}` {HIVE_TYPES[column.type]} COMMENT {hive_literal(column.comment)}"
-
-
-def hive_literal(text: str) -> str:
-    """A string in Hive's DDL, and in Spark's SQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return f"`{column.name}` {HIVE_TYPES[column.type]} COMMENT {backslash_literal(column.comment)}"
 
 
 class Spark(Engine):
-    """Executed by the tests."""
+    """Spark. The tests execute its statements."""
 
     name = "spark"
     schemes: ClassVar = {
@@ -177,19 +172,19 @@ class Spark(Engine):
     quote = "`"
 
     def literal(self, text: str) -> str:
-        """With a backslash."""
-        return hive_literal(text)
+        """A string literal; quotes are escaped with a backslash."""
+        return backslash_literal(text)
 
     def root(self, location: LakeLocation) -> str:
-        """A folder needs its scheme, or Spark looks for it in its own default file system."""
+        """The address; a folder gets its scheme, since Spark would look for it in its default file system."""
         return f"file://{location.lake}" if not location.scheme else super().root(location)
 
-    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # as the others'
-        """Keep partitions out of the catalog, which would have to be told of each new one."""
+    def setup_statements(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # the engines' common signature
+        """Keep partitions out of the catalog: each new one would have to be added to it."""
         return ("SET spark.sql.hive.manageFilesourcePartitions = false",)
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table anew: dropping an external table leaves its files."""
+        """Drop and create the table; dropping an external table keeps its files."""
         yield f"DROP TABLE IF EXISTS {table.name}"
         names = ", ".join(column.name for column in table.partitions)
         yield (
@@ -199,7 +194,7 @@ class Spark(Engine):
         )
 
     def local_time(self, hour: str, zone: str) -> str:
-        """A timestamp without a zone, whatever the session's own zone is."""
+        """A timestamp without a zone, whatever the session's time zone is."""
         return f"timestampadd(SECOND, unix_seconds(from_utc_timestamp({hour}, {zone})), TIMESTAMP_NTZ'1970-01-01')"
 
     def week_start(self, day: str) -> str:
@@ -207,24 +202,24 @@ class Spark(Engine):
         return f"trunc({day}, 'WEEK')"
 
     def iso_week(self, day: str) -> str:
-        """The year that the week belongs to, and its number."""
+        """The year of the week, and its number."""
         return f"concat(extract(YEAROFWEEK FROM {day}), '-W', lpad(CAST(extract(WEEK FROM {day}) AS STRING), 2, '0'))"
 
     def weekday(self, day: str) -> str:
-        """Spark counts from 0."""
+        """Spark counts from 0 for Monday."""
         return f"weekday({day}) + 1"
 
 
 class Databricks(Spark):
-    """Spark, where Unity Catalog finds partitions by itself. Parsed by the tests, never run there."""
+    """Spark with Unity Catalog, which finds partitions by itself. The tests parse its statements."""
 
     name = "databricks"
     schemes: ClassVar = {"s3": "s3", "s3a": "s3", "gs": "gs", "abfs": "abfss", "abfss": "abfss", "dbfs": "dbfs"}
 
     def root(self, location: LakeLocation) -> str:
-        """No folder of this machine is within its reach."""
+        """The address; Databricks cannot read a folder of this machine."""
         return Engine.root(self, location)
 
-    def before(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # as the others'
-        """Nothing: Unity Catalog lists the folders when it is asked."""
+    def setup_statements(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # the engines' common signature
+        """None: Unity Catalog lists the folders at each query."""
         return ()

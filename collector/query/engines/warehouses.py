@@ -1,9 +1,8 @@
-"""BigQuery: external tables over Cloud Storage with Hive partitions, whose columns it cannot comment (the views do).
+"""Cloud warehouses: BigQuery and Snowflake, with external tables over the lake's files.
 
-Snowflake: external tables over a stage, with partitions computed from the files' names.
-
-`--lake @STAGE/PREFIX` names a stage that is there; any other address makes one, which wants your storage integration.
-After a landing: ALTER EXTERNAL TABLE … REFRESH.
+BigQuery: Hive partitions over Cloud Storage. Partition columns cannot have comments there; those of the views have.
+Snowflake: a stage, with partitions computed from the files' names. `--lake @STAGE/PREFIX` names an existing stage; any
+other address creates one, to which you add your storage integration. After a run: ALTER EXTERNAL TABLE … REFRESH.
 """
 
 from __future__ import annotations
@@ -12,18 +11,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.engines.engine import INSTANT, Engine, comma_lines
+from collector.query.engines.engine import INSTANT, Engine, backslash_literal, comma_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from collector.lake.catalog import Column, Table
+    from collector.lake.tables import Column, Table
     from collector.query.engines.engine import LakeLocation
     from collector.query.views import View
 
 
 class BigQuery(Engine):
-    """Parsed by the tests, never run there. Names go into the job's default dataset."""
+    """BigQuery; names are in the job's default dataset. The tests parse its statements and do not execute them."""
 
     name = "bigquery"
     schemes: ClassVar = {"gs": "gs"}
@@ -37,11 +36,11 @@ class BigQuery(Engine):
     quote = "`"
 
     def literal(self, text: str) -> str:
-        """With a backslash."""
-        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        """A string literal; quotes are escaped with a backslash."""
+        return backslash_literal(text)
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table."""
+        """The table, with its comments."""
         columns = (f"{self.quoted(c.name)} {self.types[c.type]} {self._described(c.comment)}" for c in table.columns)
         partitions = (f"{self.quoted(column.name)} {self.types[column.type]}" for column in table.partitions)
         folder = self.location(location, table)
@@ -54,7 +53,7 @@ class BigQuery(Engine):
         )
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view and its comments."""
+        """The view, with its comments."""
         columns = (f"{self.quoted(column.name)} {self._described(column.comment)}" for column in view.columns)
         yield (
             f"CREATE OR REPLACE VIEW {view.name} ({comma_lines(columns)})\n"
@@ -62,7 +61,7 @@ class BigQuery(Engine):
         )
 
     def local_time(self, hour: str, zone: str) -> str:
-        """A DATETIME."""
+        """A DATETIME, BigQuery's timestamp without a zone."""
         return f"DATETIME({hour}, {zone})"
 
     def week_start(self, day: str) -> str:
@@ -70,22 +69,22 @@ class BigQuery(Engine):
         return f"DATE_TRUNC({day}, ISOWEEK)"
 
     def iso_week(self, day: str) -> str:
-        """%G is the year that the week belongs to."""
+        """%G is the year of the week."""
         return f"FORMAT_DATE('%G-W%V', {day})"
 
     def weekday(self, day: str) -> str:
-        """BigQuery counts from Sunday."""
+        """BigQuery counts from 1 for Sunday."""
         return f"MOD(EXTRACT(DAYOFWEEK FROM {day}) + 5, 7) + 1"
 
     def _described(self, comment: str) -> str:
         return f"OPTIONS (description = {self.literal(comment)})"
 
 
-STAGE = "session_lake"
+_STAGE = "session_lake"
 
 
 class Snowflake(Engine):
-    """Parsed by the tests, never run there."""
+    """Snowflake. The tests parse its statements and do not execute them."""
 
     name = "snowflake"
     schemes: ClassVar = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "azure": "azure"}
@@ -97,20 +96,20 @@ class Snowflake(Engine):
         INSTANT: "TIMESTAMP_LTZ",
     }
     reserved = frozenset()
-    """Quoted names would be told apart by case: every query would have to quote them, too."""
+    """None is quoted: quoted names are case-sensitive in Snowflake, so every query would have to quote them, too."""
 
-    def before(self, location: LakeLocation) -> Iterable[str]:
-        """The stage."""
+    def setup_statements(self, location: LakeLocation) -> Iterable[str]:
+        """Create the stage, where `--lake` does not name one."""
         if location.scheme == "@":
             return ()
-        return (f"CREATE STAGE IF NOT EXISTS {STAGE} URL = {self.literal(self.root(location) + '/')}",)
+        return (f"CREATE STAGE IF NOT EXISTS {_STAGE} URL = {self.literal(self.root(location) + '/')}",)
 
     def location(self, location: LakeLocation, table: Table) -> str:
-        """A folder of the stage."""
-        return f"{location.lake if location.scheme == '@' else '@' + STAGE}/{table.name}/"
+        """The table's folder in the stage."""
+        return f"{location.lake if location.scheme == '@' else '@' + _STAGE}/{table.name}/"
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
-        """Declare the table."""
+        """The table, with its comments."""
         columns = [self._column(column, f"value:{column.name}::{self.types[column.type]}") for column in table.columns]
         columns += [self._column(column, self._from_path(column)) for column in table.partitions]
         names = ", ".join(column.name for column in table.partitions)
@@ -121,7 +120,7 @@ class Snowflake(Engine):
         )
 
     def view(self, view: View) -> Iterator[str]:
-        """Declare a view and its comments."""
+        """The view, with its comments."""
         columns = (f"{column.name} COMMENT {self.literal(column.comment)}" for column in view.columns)
         yield (
             f"CREATE OR REPLACE VIEW {view.name} ({comma_lines(columns)})\n"
@@ -133,15 +132,15 @@ class Snowflake(Engine):
         return f"CAST(CONVERT_TIMEZONE({zone}, {hour}) AS TIMESTAMP_NTZ)"
 
     def week_start(self, day: str) -> str:
-        """A date; DATE_TRUNC would depend on the session's WEEK_START."""
+        """A date. DATE_TRUNC is not used: it depends on the session's WEEK_START."""
         return f"DATEADD(DAY, 1 - DAYOFWEEKISO({day}), {day})"
 
     def iso_week(self, day: str) -> str:
-        """The year that the week belongs to, and its number."""
+        """The year of the week, and its number."""
         return f"TO_VARCHAR(YEAROFWEEKISO({day})) || '-W' || LPAD(TO_VARCHAR(WEEKISO({day})), 2, '0')"
 
     def weekday(self, day: str) -> str:
-        """ISO's day of the week."""
+        """The ISO day of the week."""
         return f"DAYOFWEEKISO({day})"
 
     def _column(self, column: Column, expression: str) -> str:
