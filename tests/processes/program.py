@@ -62,7 +62,7 @@ class Site:
 
     def answered(self) -> int:
         """How many requests have had a whole answer."""
-        return self.simulation.tally.by_outcome["200"]
+        return self.simulation.request_log.by_outcome["200"]
 
 
 class Program:

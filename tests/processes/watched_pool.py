@@ -60,10 +60,10 @@ class WatchedPool(QuotaServer):
 
 def watch(site: Site, workspace: str = "acme") -> WatchedPool:
     """Put a watched pool in the place of the workspace's own."""
-    sites = site.simulation.sites
+    sites = site.simulation.workspaces
     key, served = next((key, served) for key, served in sites.items() if served.name == workspace)
     pool = WatchedPool(site.simulation.options.pool, site.simulation.clock)
-    sites[key] = replace(served, pool=pool)
+    sites[key] = replace(served, quota=pool)
     return pool
 
 

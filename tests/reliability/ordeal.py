@@ -186,9 +186,9 @@ class Ordeal:
     def _asking_for_nothing_known(self) -> Iterator[None]:
         """Each request holds a bucket that neither journal nor lake had an answer for, or whose answer is stale."""
         answered = self._answered()
-        self.simulation.tally.clear()
+        self.simulation.request_log.clear()
         yield
-        windows = [_window(self, dict(asked.parameters)) for asked in self.simulation.tally.asked]
+        windows = [_window(self, dict(asked.parameters)) for asked in self.simulation.request_log.entries]
         for window in windows:
             assert any(self._is_due(bucket, answered) for bucket in window), f"{window[0]} to {window[-1]} again"
         assert len(windows) == len(set(windows))
@@ -226,7 +226,7 @@ class Ordeal:
 
 def _window(ordeal: Ordeal, parameters: dict[str, str]) -> tuple[Bucket, ...]:
     simulation = ordeal.simulation
-    question = parse_query(parameters, simulation.site("acme"), ordeal.now, simulation.options.boundary)
+    question = parse_query(parameters, simulation.workspace("acme"), ordeal.now, simulation.options.boundary)
     assert isinstance(question, SeriesQuery), parameters
     return tuple((question.key, bucket) for bucket in range(question.span.first, question.span.stop))
 

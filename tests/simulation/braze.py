@@ -69,7 +69,7 @@ class Braze:
         self._process.effect(REQUEST)
         self.requests += 1
         authorization = request.headers.get("Authorization", "")
-        site = self._simulation.sites[authorization.removeprefix("Bearer ")]
+        site = self._simulation.workspaces[authorization.removeprefix("Bearer ")]
         question = Request("GET", request.url.path, request.url.query, authorization)
         asked = self._asked(question, site)
         self.ledger[asked] = Told(None, _now())
@@ -77,7 +77,7 @@ class Braze:
         reply, points = self._answer(question, site, asked)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
         self._process.breathe()
-        if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
+        if reply.delivery is not Delivery.COMPLETE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
         self.ledger[asked] = Told(points, _now())
         return Response(reply.status, reply.headers, reply.body)
@@ -88,11 +88,11 @@ class Braze:
         fault = self._fault()
         self._simulation.faults = Faults({fault: 1.0}) if fault else NO_FAULTS
         if self._weather.others:
-            site.pool.spend(self._rng.randrange(2 * self._weather.others))
+            site.quota.spend(self._rng.randrange(2 * self._weather.others))
         reply = self._endpoint.answer(question)
         if reply.status != 200:
             return reply, None
-        points = self._simulation.site_rows(site, asked[1], asked[2], self._simulation.now)
+        points = self._simulation.workspace_rows(site, asked[1], asked[2], self._simulation.now)
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 
