@@ -11,7 +11,7 @@ from collector.coverage import CoveredSpan, CoveredSpans, missing_spans, stale_s
 from collector.lake.coverage_table import NO_COVERAGE, as_coverage, with_answers, without_partition
 from collector.lake.tables import SERIES
 from collector.model import Scope, Series, Span, Unit
-from tests.builders import NOW, make_series
+from tests.support.builders import NOW, make_series
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(1, 12)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
 ANSWERS = st.lists(st.tuples(SPANS, st.integers(0, 5)), max_size=8)

@@ -4,72 +4,152 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from collector.cli.main import cli
+from collector.config.schema import schema as config_schema
 from collector.lake.tables import TABLES
 
 if TYPE_CHECKING:
-    import click
+    from collections.abc import Iterator
+
+    from collector.lake.tables import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {path: path.read_text() for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]}
-EVERYTHING = "\n".join(PAGES.values())
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+}
+PAGE_OF_COMMAND = {
+    "run": "docs/operations.md",
+    "plan": "docs/operations.md",
+    "validate": "docs/operations.md",
+    "repair": "docs/operations.md",
+    "schema": "docs/operations.md",
+    "simulate": "docs/stand-in.md",
+    "sql": "docs/queries.md",
+    "ddl": "docs/lakes.md",
+}
+SECTION_OF_KEYS = {
+    "FileModel": "The top of the file",
+    "StorageModel": "Storage",
+    "SettingsModel": "Settings",
+    "LookbackModel": "lookback",
+    "RateLimitModel": "rate_limit",
+    "RetryModel": "retry",
+    "WorkspaceModel": "Workspaces",
+    "AppModel": "apps",
+    "SegmentModel": "segments",
+}
 
 
-def _commands() -> list[click.Command]:
-    return list(cli.commands.values())
+def sections(page: str) -> dict[str, str]:
+    """The text below each heading of a page, up to the next heading; the text before the first is under ""."""
+    parts = re.split(r"^#+ (.+)$", PAGES[page], flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
 
-@pytest.mark.parametrize("command", _commands(), ids=lambda command: str(command.name))
-def test_every_command_and_flag_is_in_the_docs(command: click.Command) -> None:
-    """Each command and each option is on a page."""
-    assert f"collector {command.name}" in EVERYTHING or f"make {command.name}" in EVERYTHING
-    for option in command.params:
-        flag = max(option.opts, key=len)
-        assert flag in EVERYTHING, f"{command.name} {flag}"
+def about(command: str) -> str:
+    """What the command's page says of it: the sections that name it, or all of a page that it has for itself."""
+    page = PAGE_OF_COMMAND[command]
+    if list(PAGE_OF_COMMAND.values()).count(page) == 1:
+        return PAGES[page]
+    return "".join(text for text in sections(page).values() if re.search(rf"collector {command}\b", text))
 
 
-@pytest.mark.parametrize("command", [cli, *_commands()], ids=lambda command: str(command.name))
-def test_help_says_what_each_option_is_for(command: click.Command) -> None:
-    """No command and no option is without help."""
+def flags(command: click.Command) -> Iterator[str]:
+    """The long form of each option of a command that the other commands do not have too."""
+    common = {option for parameter in cli.params for option in parameter.opts}
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and common.isdisjoint(parameter.opts):
+            yield max(parameter.opts, key=len)
+
+
+def names(text: str, flag: str) -> bool:
+    """Whether a text has this very flag, not a longer one that begins like it."""
+    return re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text) is not None
+
+
+def first_cells(text: str) -> set[str]:
+    """The first cells of the rows of all tables in a text, without backticks."""
+    return set(re.findall(r"^\| `?([^|`]+?)`? \|", text, re.MULTILINE))
+
+
+def test_every_command_has_its_page() -> None:
+    """No command is without a page, and no page is for a command that is gone."""
+    assert set(PAGE_OF_COMMAND) == set(cli.commands)
+
+
+@pytest.mark.parametrize("command", cli.commands.values(), ids=lambda command: str(command.name))
+def test_every_flag_is_in_the_page_of_its_command(command: click.Command) -> None:
+    """The page of a command names each of its options where it writes of that command."""
+    text = about(str(command.name))
+    assert text
+    assert [flag for flag in flags(command) if not names(text, flag)] == []
+
+
+def test_options_of_every_command_are_in_one_section() -> None:
+    """One section of docs/operations.md names all options that every command has."""
+    common = [max(parameter.opts, key=len) for parameter in cli.params if parameter.name != "version"]
+    assert any(all(names(text, flag) for flag in common) for text in sections("docs/operations.md").values())
+
+
+@pytest.mark.parametrize("command", [cli, *cli.commands.values()], ids=lambda command: str(command.name))
+def test_every_command_and_option_has_help(command: click.Command) -> None:
+    """`--help` describes the command and each of its options."""
     assert command.help
     assert all(getattr(option, "help", "") for option in command.params)
 
 
-def test_every_column_is_in_the_tables_page() -> None:
-    """docs/tables.md names each column of each table."""
-    page = PAGES[ROOT / "docs" / "tables.md"]
-    missing = {column.name for table in TABLES for column in table.all_columns if f"`{column.name}`" not in page}
-    assert missing == set()
+@pytest.mark.parametrize("model", SECTION_OF_KEYS)
+def test_every_config_key_has_a_row_in_its_section(model: str) -> None:
+    """docs/config.md has a table row for each key of each mapping; a workspace's settings are in their own section."""
+    document = config_schema()
+    mappings = document["$defs"] | {"FileModel": document}
+    keys = set(mappings[model]["properties"])
+    if model == "WorkspaceModel":
+        keys -= set(mappings["SettingsModel"]["properties"])
+    assert keys
+    assert keys - first_cells(sections("docs/config.md")[SECTION_OF_KEYS[model]]) == set()
 
 
-def test_every_exit_code_is_in_the_readme() -> None:
-    """The README's table names each exit code."""
-    readme = PAGES[ROOT / "README.md"]
-    for code in ("0", "1", "2", "3", "4", "5", "130"):
-        assert re.search(rf"^\| {code}\b", readme, re.MULTILINE), code
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
+def test_every_column_has_a_row_in_the_section_of_its_table(table: Table) -> None:
+    """docs/tables.md has a row for each column of a table, in the section of that table."""
+    section = "sessions_SCOPE_UNIT" if table.name.startswith("sessions_") else table.name
+    columns = {column.name for column in table.columns}
+    assert columns - first_cells(sections("docs/tables.md")[section]) == set()
 
 
-def test_every_make_target_is_documented() -> None:
-    """`make` lists each target, and a page names it."""
-    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def test_every_exit_code_has_a_row_in_the_readme() -> None:
+    """One table of the README has all exit codes, and none besides."""
+    (table,) = re.findall(r"^\| exit code .*\n((?:\|.*\n)+)", PAGES["README.md"], re.MULTILINE)
+    codes = [int(code) for cell in first_cells(table) for code in re.findall(r"\d+", cell)]
+    assert sorted(codes) == [0, 1, 2, 3, 4, 5, 130, 143]
+
+
+def test_every_make_target_is_in_the_docs() -> None:
+    """`make` lists each target, and README or docs name it."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == set(targets)
-    assert [target for target in targets if f"make {target}" not in EVERYTHING] == ["help"]
+    text = "\n".join(PAGES.values())
+    assert [target for target in targets if not re.search(rf"make {target}(?![\w-])", text)] == ["help"]
 
 
-def test_links_lead_somewhere() -> None:
-    """Each relative link of the docs names a file that is there."""
+def test_links_lead_to_files() -> None:
+    """Each relative link of the docs names a file that exists."""
     for page, text in PAGES.items():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+            assert link.startswith("http") or (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
 
 
 def test_the_architecture_page_names_files_that_exist() -> None:
     """Each Python file that docs/architecture.md names is in the package or in the tests."""
     files = [path.as_posix() for folder in ("collector", "tests") for path in (ROOT / folder).rglob("*.py")]
-    named = set(re.findall(r"`([a-z_/]+\.py)`", PAGES[ROOT / "docs" / "architecture.md"]))
+    named = set(re.findall(r"`([a-z_/]+\.py)`", PAGES["docs/architecture.md"]))
     assert named
     assert {name for name in named if not any(path.endswith(f"/{name}") for path in files)} == set()

@@ -1,101 +1,77 @@
 from __future__ import annotations
 
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.model import Scope, SeriesKey, Unit
 from collector.simulator.options import Fault, Faults, HourFormat, Options
 from collector.simulator.options import Order as PointOrder
-from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.builders import days
-from tests.night import Night, make_apps, make_document, make_segments, truth
+from tests.support.builders import NOW, days
+from tests.support.night import make_apps, make_segments
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EVENING = datetime(2026, 11, 23, 6, tzinfo=UTC)
 ZONES = {"newyork": "America/New_York", "tokyo": "Asia/Tokyo", "kolkata": "Asia/Kolkata", "utc": "UTC"}
 
 
-class World:
-    """A stand-in that is being served, and a night that talks to it."""
-
-    def __init__(self, folder: Path, *workspaces: dict[str, Any], **defaults: Any) -> None:
-        self.night = Night(folder, make_document("http://127.0.0.1:1", *workspaces, **defaults))
-        self.simulation = Simulation(self.night.settings().workspaces, now=EVENING)
-
-    @contextmanager
-    def served(self) -> Iterator[World]:
-        """Serve it until the block is left."""
-        with running(self.simulation) as url:
-            for workspace in self.night.document["workspaces"]:
-                workspace["endpoint"] = url
-            self.night.write()
-            yield self
-
-    def truth(self, now: datetime = EVENING, *names: str) -> set[tuple[object, ...]]:
-        """What the lake holds once it has converged: of the workspaces named, or of all."""
-        workspaces = [each for each in self.night.settings().workspaces if not names or each.name in names]
-        return set().union(*(truth(self.simulation, each, now) for each in workspaces))
-
-
 @pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Four zones, four apps and five segments each, all scopes, both units, from before the clocks change."""
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Four zones, two apps and three segments each, all scopes, both units, from before the clocks change."""
     workspaces = [
-        {"name": name, "timezone": zone, "apps": make_apps(4), "segments": make_segments(5)}
+        {"name": name, "timezone": zone, "apps": make_apps(2), "segments": make_segments(3)}
         for name, zone in ZONES.items()
     ]
-    env = World(
+    site = Site(
         tmp_path_factory.mktemp("four"), *workspaces, scopes=[str(scope) for scope in Scope], start="2026-10-20"
     )
-    with env.served():
-        yield env
+    with site.served():
+        yield site
 
 
-def test_a_lake_equals_the_truth_and_stays_as_it_is_until_there_is_news(four: World) -> None:
-    """Row by row the truth; again at the same instant: no request, no byte; the next night: lookback and new ones."""
+def test_a_lake_equals_the_truth_and_changes_only_with_new_counts(four: Site) -> None:
+    """Each row is the API's; at the same instant again: no request, no change; the next night: lookback and new day."""
     night = four.night
-    first = night.run(EVENING)
+    first = night.run(NOW)
     assert (first.exit_code, first.report["windows_failed"]) == (0, 0)
-    assert night.rows() == four.truth(EVENING)
+    assert night.rows() == four.truth()
 
     before = night.bytes()
-    again = night.run(EVENING)
+    again = night.run(NOW)
     assert (again.exit_code, again.report["requests"], again.report["files_written"]) == (0, 0, 0)
     assert night.bytes() == before
 
-    tomorrow = EVENING + timedelta(days=1)
+    tomorrow = NOW + timedelta(days=1)
     four.simulation.now = tomorrow
     planned = night.call("plan", "--json", "--as-of", tomorrow.isoformat()).report
-    series = 4 * (4 + 4 * 5 + 1 + 5)
+    series = 4 * (2 + 2 * 3 + 1 + 3)
     assert planned["by_reason"]["gap"] == planned["by_reason"]["forced"] == 0
     assert planned["requests"] == series * (1 + 4)  # 15 days; 336 + 24 hours
     old = {row[:-1]: row[-1] for row in night.rows()}
     second = night.run(tomorrow)
     assert second.report["requests"] == planned["requests"]
     new = {row[:-1]: row[-1] for row in night.rows()}
-    assert set(night.rows()) == four.truth(tomorrow)
+    assert set(night.rows()) == four.truth()
     changed = {key for key in old if new[key] != old[key]}
     assert changed
     assert second.report["rows_restated"] == len(changed)
     assert second.report["rows_added"] == len(new) - len(old)
     key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
-    told = night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
-    assert told == [(len(changed), len(changed))]
+    restated = night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
+    assert restated == [(len(changed), len(changed))]
     higher = night.query("SELECT count(*) FROM {sessions_app_segment_hourly} WHERE revision = 1")
     assert higher == [(len({key for key in changed if key[1:3] == ("app_segment", "hour")}),)]
 
 
-def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
-    """A bad key stops its workspace, a dead segment fails alone, the sound one lands whole; the next run repairs."""
+def test_a_failing_workspace_does_not_affect_the_others(tmp_path: Path) -> None:
+    """A wrong key stops its workspace, a deleted segment fails alone, the third one lands; the next run repairs."""
     segments = make_segments(2)
-    env = World(
+    site = Site(
         tmp_path,
         {"name": "sound", "segments": segments},
         {"name": "badkey", "segments": segments},
@@ -103,158 +79,147 @@ def test_one_workspace_failing_leaves_the_others_whole(tmp_path: Path) -> None:
         start="2026-11-01",
     )
     dead = Options(dead=frozenset({"gone"}))
-    env.simulation = Simulation(env.night.settings().workspaces, dead, now=EVENING)
-    with env.served():
-        first = env.night.run(EVENING, environ={"KEY_BADKEY": "not-the-key"})
+    site.simulation = Simulation(site.night.settings().workspaces, dead, now=NOW)
+    with site.served():
+        first = site.night.run(NOW, environ={"KEY_BADKEY": "not-the-key"})
     assert first.exit_code == 3
-    assert env.night.rows() >= env.truth(EVENING, "sound")
+    assert site.night.rows() >= site.truth("sound")
     causes = {(one["workspace"], one["segment"], one["http_status"]) for one in first.report["failures"]}
     assert ("badkey", None, 401) in causes or ("badkey", "segment0", 401) in causes
     assert {cause for cause in causes if cause[0] != "badkey"} == {("deadsegment", "gone", 400)}
     assert "401" in first.stderr
     assert "deadsegment/ios/gone" in first.stderr
     assert "not-the-key" not in first.stderr
-    logged = env.night.query(
+    logged = site.night.query(
         "SELECT DISTINCT workspace, status, http_status FROM {collection_log} WHERE status <> 'ok'"
     )
     assert {("badkey", "failed", 401), ("deadsegment", "failed", 400)} <= set(logged)
 
-    env.simulation = Simulation(env.night.settings().workspaces, now=EVENING)
-    with env.served():
-        assert env.night.run(EVENING).exit_code == 0
-    assert env.night.rows() == env.truth()
+    site.simulation = Simulation(site.night.settings().workspaces, now=NOW)
+    with site.served():
+        assert site.night.run(NOW).exit_code == 0
+    assert site.night.rows() == site.truth()
 
 
-EVERY_FAULT = Faults(
-    rates={
-        Fault(name): 0.03
-        for name in (
-            "500", "503", "429", "reset", "cut", "truncated", "slow", "fractional", "negative", "text", "no-data",
-            "not-success", "queued", "html", "conflict", "off-bucket", "elsewhere", "outside", "repeated",
-        )
-    },
-    first_attempts=1,
-    retry_after_seconds=0,
-    slow_seconds=0.05,
-)  # fmt: skip
+EVERY_FAULT = Faults(dict.fromkeys(Fault, 0.03), first_attempts=1, retry_after_seconds=0, slow_seconds=0.05)
 
 
-def test_the_lake_is_right_with_every_fault_at_once(tmp_path: Path) -> None:
+def test_the_lake_is_correct_with_every_fault_at_once(tmp_path: Path) -> None:
     """With every fault of the stand-in on, half of the first attempts fail, and the lake still equals the truth."""
     members = {"apps": make_apps(3), "segments": make_segments(3)}
-    env = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
-    env.simulation.faults = EVERY_FAULT
-    with env.served():
-        result = env.night.run(EVENING)
+    site = Site(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", **members}, start="2026-10-01")
+    site.simulation.faults = EVERY_FAULT
+    with site.served():
+        result = site.night.run(NOW)
     assert (result.exit_code, result.report["failures"]) == (0, [])
     assert result.report["attempts"] > 1.3 * result.report["requests"]
-    assert env.night.rows() == env.truth()
+    assert site.night.rows() == site.truth()
 
 
 @pytest.mark.parametrize("hours", HourFormat)
-def test_every_way_to_write_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
-    """Whatever suffix the API gives an hour, each point lands in its own hour; unordered, with unknown fields."""
+def test_every_form_of_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> None:
+    """In any form of an hour, each point lands in its own hour; also unordered, and with unknown fields."""
     naive = "workspace" if hours is HourFormat.NAIVE_LOCAL else "utc"
-    env = World(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
+    site = Site(tmp_path, {"name": "tokyo", "timezone": "Asia/Tokyo", "naive_hours": naive}, units=["hour"])
     options = Options(hour_format=hours, order=PointOrder.SHUFFLED, extra_fields=True)
-    env.simulation = Simulation(env.night.settings().workspaces, options, now=EVENING)
-    with env.served():
-        assert env.night.run(EVENING).exit_code == 0
-    assert env.night.rows() == env.truth()
+    site.simulation = Simulation(site.night.settings().workspaces, options, now=NOW)
+    with site.served():
+        assert site.night.run(NOW).exit_code == 0
+    assert site.night.rows() == site.truth()
 
 
 def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path) -> None:
-    """A bucket that the API leaves out has no row, is asked for no more, and a landed one that it leaves out stays."""
-    env = World(tmp_path, {"name": "acme"}, units=["day"])
+    """A bucket that the API leaves out has no row and is not requested again; a landed one that it leaves out stays."""
+    site = Site(tmp_path, {"name": "acme"}, units=["day"])
     key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
     first, second = days("2026-11-15", "2026-11-16").first, days("2026-11-16", "2026-11-16").first
-    env.simulation.withhold("acme", key, [first])
-    with env.served():
-        env.night.run(EVENING)
-        landed = env.night.rows()
-        assert landed == env.truth()
+    site.simulation.withhold("acme", key, [first])
+    with site.served():
+        site.night.run(NOW)
+        landed = site.night.rows()
+        assert landed == site.truth()
         assert len(landed) == 13
-        env.simulation.withhold("acme", key, [second])
-        again = env.night.run(EVENING + timedelta(hours=7))
+        site.simulation.withhold("acme", key, [second])
+        again = site.night.run(NOW + timedelta(hours=7))
     assert (again.exit_code, again.report["requests"]) == (0, 1)
-    assert {row[-2] for row in env.night.rows()} >= {row[-2] for row in landed}
+    assert {row[-2] for row in site.night.rows()} >= {row[-2] for row in landed}
 
 
 def test_a_bounded_run_takes_the_newest_and_the_next_goes_on(tmp_path: Path) -> None:
-    """--max-requests sends so many, newest first, exits 3 and names what it left; the next run asks for just that."""
-    env = World(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
-    with env.served():
-        first = env.night.run(EVENING, "--max-requests", "3")
+    """--max-requests limits the requests, newest first, exits 3 and names the rest; the next run requests just that."""
+    site = Site(tmp_path, {"name": "acme", "apps": make_apps(2)}, start="2026-01-01", units=["day"])
+    with site.served():
+        first = site.night.run(NOW, "--max-requests", "3")
         assert (first.exit_code, first.report["requests"], first.report["windows_skipped"]) == (3, 3, 5)
         assert "max-requests" in first.stderr
-        newest = env.night.query("SELECT count(*), max(date) FROM {sessions_app_daily}")
+        newest = site.night.query("SELECT count(*), max(date) FROM {sessions_app_daily}")
         assert newest == [(300, date(2026, 11, 22))]
-        assert env.night.query("SELECT count(*) FROM {collection_log} WHERE status = 'skipped'") == [(2,)]
-        second = env.night.run(EVENING)
+        assert site.night.query("SELECT count(*) FROM {collection_log} WHERE status = 'skipped'") == [(2,)]
+        second = site.night.run(NOW)
     assert (second.exit_code, second.report["requests"]) == (0, 5)
-    assert env.night.rows() == env.truth()
+    assert site.night.rows() == site.truth()
 
 
 def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
     """--from and --to read that span alone, and a count that changed is restated once."""
-    env = World(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
+    site = Site(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
     key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
-    with env.served():
-        env.night.run(EVENING)
+    with site.served():
+        site.night.run(NOW)
         bucket = days("2026-10-05", "2026-10-05").first
-        env.simulation.restate("acme", key, {bucket: 7})
-        assert env.night.run(EVENING).report["requests"] == 0
-        forced = env.night.run(EVENING, "--from", "2026-10-05", "--to", "2026-10-06")
+        site.simulation.restate("acme", key, {bucket: 7})
+        assert site.night.run(NOW).report["requests"] == 0
+        forced = site.night.run(NOW, "--from", "2026-10-05", "--to", "2026-10-06")
     assert (forced.report["requests"], forced.report["rows_restated"], forced.report["rows_unchanged"]) == (1, 1, 1)
-    told = env.night.query("SELECT date, new_sessions, revision FROM {restatements}")
-    assert told == [(date(2026, 10, 5), 7, 1)]
-    logged = env.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
+    restated = site.night.query("SELECT date, new_sessions, revision FROM {restatements}")
+    assert restated == [(date(2026, 10, 5), 7, 1)]
+    logged = site.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
     assert logged == [("new", 53, 53), ("forced", 2, 2)]
 
 
 def test_a_renamed_app_keeps_its_rows(tmp_path: Path) -> None:
-    """A new name for the same id asks for nothing again; rows written later bear it."""
-    env = World(tmp_path, {"name": "acme"}, units=["day"])
-    with env.served():
-        env.night.run(EVENING)
-        env.night.document["workspaces"][0]["apps"][0]["name"] = "iphone"
-        env.night.write()
-        assert env.night.run(EVENING).report["requests"] == 0
-        env.simulation.now = EVENING + timedelta(days=1)
-        env.night.run(EVENING + timedelta(days=1))
-    newest = env.night.query("SELECT app FROM {sessions_app_daily} ORDER BY date DESC LIMIT 1")
+    """A new name for the same id requests nothing again; rows that are written later have it."""
+    site = Site(tmp_path, {"name": "acme"}, units=["day"])
+    with site.served():
+        site.night.run(NOW)
+        site.night.document["workspaces"][0]["apps"][0]["name"] = "iphone"
+        site.night.write()
+        assert site.night.run(NOW).report["requests"] == 0
+        site.simulation.now = NOW + timedelta(days=1)
+        site.night.run(NOW + timedelta(days=1))
+    newest = site.night.query("SELECT app FROM {sessions_app_daily} ORDER BY date DESC LIMIT 1")
     assert newest == [("iphone",)]
 
 
 def test_a_changed_time_zone_is_refused(tmp_path: Path) -> None:
-    """The lake remembers the zone its days were cut in: under another one nothing is fetched, and exit is 2."""
-    env = World(tmp_path, {"name": "acme"}, units=["day"])
-    with env.served():
-        env.night.run(EVENING)
-        before = env.night.bytes()
-        env.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
-        env.night.write()
-        refused = env.night.run(EVENING)
-        planned = env.night.call("plan", "--json")
+    """The lake keeps the time zone of its days: with another one nothing is fetched, and the exit code is 2."""
+    site = Site(tmp_path, {"name": "acme"}, units=["day"])
+    with site.served():
+        site.night.run(NOW)
+        before = site.night.bytes()
+        site.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
+        site.night.write()
+        refused = site.night.run(NOW)
+        planned = site.night.call("plan", "--json")
     assert (refused.exit_code, planned.exit_code) == (2, 2)
     assert "timezone: UTC" in refused.stderr
-    assert env.night.bytes() == before
+    assert site.night.bytes() == before
 
 
 def test_a_deleted_data_file_is_fetched_again(tmp_path: Path) -> None:
-    """A data file that is gone voids the coverage of its partition, and no other's."""
-    env = World(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
-    with env.served():
-        env.night.run(EVENING)
-        (env.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet").unlink()
-        again = env.night.run(EVENING)
+    """A data file that is gone voids the coverage of its partition, and of no other."""
+    site = Site(tmp_path, {"name": "acme"}, start="2026-09-01", units=["day"])
+    with site.served():
+        site.night.run(NOW)
+        (site.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet").unlink()
+        again = site.night.run(NOW)
     assert (again.exit_code, again.report["rows_added"]) == (0, 31)
-    assert env.night.rows() == env.truth()
+    assert site.night.rows() == site.truth()
 
 
-def test_options_that_name_nothing_are_refused(tmp_path: Path) -> None:
-    """An unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, told why."""
-    night = World(tmp_path, {"name": "acme"}).night
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
+    """Unknown workspace or app, a span that ends before it begins, an instant without offset: exit 2, with reason."""
+    night = Site(tmp_path, {"name": "acme"}).night
     for arguments, said in (
         (["--workspace", "acne"], "did you mean acme?"),
         (["--app", "iso"], "did you mean ios?"),

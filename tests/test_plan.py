@@ -14,7 +14,7 @@ from collector.coverage import CoveredSpan, pack
 from collector.model import MAX_WINDOW, Reason, Scope, SeriesKey, Span, Unit, Window
 from collector.plan import Selection, configured_series, estimated_seconds, plan
 from collector.windows import limit_requests
-from tests.builders import NOW, days, make_segment, make_series, make_workspace
+from tests.support.builders import NOW, days, make_segment, make_series, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,18 +28,18 @@ def planned(windows: Iterable[Window]) -> list[tuple[Span, Reason]]:
     return [(window.span, window.reason) for window in windows]
 
 
-def test_a_first_run_asks_for_all_closed_days_since_the_start() -> None:
-    """With nothing covered, everything wanted is new, and the open day is not asked for."""
+def test_a_first_run_requests_all_closed_days_since_the_start() -> None:
+    """With nothing covered, everything wanted is new, and the open day is not requested."""
     assert planned(plan(make_workspace(), {}, NOW)) == [(days("2026-11-01", "2026-11-22"), Reason.NEW)]
 
 
-def test_a_run_that_has_just_been_made_leaves_nothing_to_do() -> None:
-    """A window answered more recently than `refresh_after` is not asked again."""
+def test_a_run_just_after_another_has_nothing_to_do() -> None:
+    """A window answered more recently than `refresh_after` is not requested again."""
     coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-22"), FRESH),)}
     assert not plan(make_workspace(), coverage, NOW)
 
 
-def test_the_next_night_asks_for_the_new_day_and_the_lookback_in_one_request() -> None:
+def test_the_next_night_requests_the_new_day_and_the_lookback_in_one_request() -> None:
     """Last night's lookback and the new day share a window, whose reason is the new day's."""
     coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-21"), OLD),)}
     assert planned(plan(make_workspace(), coverage, NOW)) == [(days("2026-11-09", "2026-11-22"), Reason.NEW)]
@@ -53,7 +53,7 @@ def test_the_lookback_never_reaches_before_the_start() -> None:
 
 
 def test_a_lookback_of_0_reads_nothing_again() -> None:
-    """Without a lookback, only what is missing is asked for."""
+    """Without a lookback, only what is missing is requested."""
     workspace = make_workspace(lookback={Unit.DAY: 0, Unit.HOUR: 0})
     coverage = {KEY: (CoveredSpan(days("2026-11-01", "2026-11-21"), OLD),)}
     assert planned(plan(workspace, coverage, NOW)) == [(days("2026-11-22", "2026-11-22"), Reason.NEW)]
@@ -110,7 +110,7 @@ def test_an_hour_is_wanted_from_the_first_whole_one_after_local_midnight() -> No
 
 
 def test_windows_come_newest_first_with_all_series_of_a_span_together() -> None:
-    """The newest span of every series is asked for before an older one of any, series in the order of the rows."""
+    """The newest span of every series is requested before an older one of any, series in the order of the rows."""
     apps = (App("ios", "id-ios"), App("android", "id-android"))
     windows = list(plan(make_workspace(apps=apps, start=date(2026, 1, 1)), {}, NOW))
     spans = [window.span for window in windows]
@@ -151,7 +151,7 @@ def test_a_series_starts_when_its_app_and_its_segment_do(
     assert declared.start == date(2026, 11, expected)
 
 
-def test_narrowing_to_an_app_leaves_its_series_alone() -> None:
+def test_an_app_selection_has_the_series_of_that_app_alone() -> None:
     """--app plans that app's series and none of the workspace's own."""
     workspace = make_workspace(apps=(App("ios", "id-ios"), App("web", "id-web")), scopes=(Scope.APP, Scope.WORKSPACE))
     windows = plan(workspace, {}, NOW, Selection(frozenset({"web"})))
@@ -159,7 +159,7 @@ def test_narrowing_to_an_app_leaves_its_series_alone() -> None:
 
 
 def test_a_bound_takes_the_newest_windows_of_all_workspaces() -> None:
-    """--max-requests keeps the newest windows, whichever workspace they are of."""
+    """--max-requests keeps the newest windows of all workspaces."""
     here = make_workspace(start=date(2026, 1, 1))
     there = replace(here, name="globex")
     plans = [plan(here, {}, NOW), plan(there, {}, NOW)]
@@ -190,8 +190,8 @@ def test_windows_hold_every_bucket_and_are_as_few_as_can_be(pieces: list[tuple[i
     assert len(windows) == fewest
 
 
-def test_a_plan_beyond_the_pool_waits_for_its_next_hours() -> None:
-    """The estimate is the pace while the pool lasts, and an hour for each full allowance before the last."""
+def test_a_plan_above_the_quota_takes_further_hours() -> None:
+    """The estimate is the rate while the quota lasts, plus an hour for each full quota before the last."""
     workspace = make_workspace(rate_limit=RateLimit(per_hour=1000, reserve=0.2, per_second=100))
     assert estimated_seconds(workspace, 0) == 0
     assert estimated_seconds(workspace, 800) == pytest.approx(8)

@@ -14,8 +14,8 @@ import pytest
 from collector.simulator.options import Fault, Faults, Options
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.builders import NOW
-from tests.night import Night, make_document, make_segments
+from tests.support.builders import NOW
+from tests.support.night import Night, make_document, make_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from collector.api.cancellation import Timeouts
-from tests.fetch.virtual import run
+from tests.support.virtual import run
 
 
 def test_what_takes_too_long_ends_with_a_timeout() -> None:

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from collector.cli.main import cli
-from tests.night import Night, make_document
 from tests.query.terminal import on_a_terminal
+from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from pathlib import Path

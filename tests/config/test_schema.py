@@ -98,12 +98,6 @@ def test_the_shipped_files_use_known_keys_only() -> None:
     assert {key for _, key in KEYS if f"{key}:" not in text} == set()
 
 
-@pytest.mark.parametrize(("name", "key"), KEYS)
-def test_every_key_stands_in_the_reference(name: str, key: str) -> None:
-    """Each key has its row in docs/config.md."""
-    assert f"| `{key}` |" in (ROOT / "docs/config.md").read_text(), name
-
-
 def test_an_unknown_key_is_refused_by_both(tmp_path: Path) -> None:
     """A key that the schema lacks is a mistake to the loader in every mapping."""
     assert len(mistakes_of(tmp_path, make_config_text(make_workspace(xyzzy=1), xyzzy=1, defaults={"xyzzy": 1}))) == 3

@@ -16,7 +16,17 @@ from collector.api.transport import Response
 from collector.config.settings import Retry
 from collector.fetch.stop import StopRequest
 from collector.model import Answered, Failed, Outcome, Skipped
-from tests.fetch.virtual import KEY, START, Braze, FixedThrottle, Night, collect, make_windows, make_workspace, run
+from tests.support.virtual import (
+    KEY,
+    START,
+    FetchRun,
+    FixedThrottle,
+    VirtualBraze,
+    collect,
+    make_windows,
+    make_workspace,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,7 +44,7 @@ def kinds(outcomes: list[Outcome]) -> Counter[str]:
 
 def test_every_window_is_answered_in_the_given_order() -> None:
     """A sound server answers each window once, and they are requested in the order given."""
-    server = Braze(latency=0.0)
+    server = VirtualBraze(latency=0.0)
     windows = make_windows(40)
     outcomes = collect(server, windows, workspace=make_workspace(concurrency=1))
     assert [outcome.window for outcome in outcomes] == windows
@@ -47,7 +57,7 @@ def test_every_window_is_answered_in_the_given_order() -> None:
 
 def test_concurrency_is_reached_and_never_passed() -> None:
     """As many requests are in flight as the config says, once the first answer of the hour has shown the quota."""
-    server = Braze()
+    server = VirtualBraze()
     collect(server, make_windows(200))
     assert server.most_in_flight == 8
     early = [at for at, _ in server.requests[:2]]
@@ -56,11 +66,11 @@ def test_concurrency_is_reached_and_never_passed() -> None:
 
 def test_a_401_stops_its_workspace_and_no_other() -> None:
     """A 401 stops its workspace and no other; it costs one request, and the key that it echoes is not reported."""
-    bad = Braze(fault=lambda *_: failing(401, f'{{"message":"Invalid API key: {KEY}"}}'.encode()))
-    sound = Braze()
+    bad = VirtualBraze(fault=lambda *_: failing(401, f'{{"message":"Invalid API key: {KEY}"}}'.encode()))
+    sound = VirtualBraze()
 
     async def main() -> tuple[list[Outcome], list[Outcome]]:
-        workspaces = Night(bad), Night(sound, make_workspace("zen"))
+        workspaces = FetchRun(bad), FetchRun(sound, make_workspace("zen"))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(night.collect(make_windows(50))) for night in workspaces]
         return tasks[0].result(), tasks[1].result()
@@ -76,7 +86,7 @@ def test_a_401_stops_its_workspace_and_no_other() -> None:
 @pytest.mark.parametrize("status", [301, 403, 404, 405])
 def test_wrong_addresses_and_permissions_stop_the_workspace(status: int) -> None:
     """A redirect, a 403, a 404 and a 405 stop the workspace, and what was in flight with them has its outcome."""
-    server = Braze(fault=lambda _, count: failing(status) if count > 20 else None)
+    server = VirtualBraze(fault=lambda _, count: failing(status) if count > 20 else None)
     outcomes = collect(server, make_windows(100))
     assert kinds(outcomes)["Answered"] == 20
     assert kinds(outcomes)["Failed"] <= 8
@@ -86,7 +96,7 @@ def test_wrong_addresses_and_permissions_stop_the_workspace(status: int) -> None
 
 def test_a_400_fails_its_series_alone() -> None:
     """A 400 fails its window; the rest of its series is skipped, and the other series are answered."""
-    server = Braze(fault=lambda request, _: failing(400) if request.url.query["app_id"] == "app-2" else None)
+    server = VirtualBraze(fault=lambda request, _: failing(400) if request.url.query["app_id"] == "app-2" else None)
     outcomes = collect(server, make_windows(100), workspace=make_workspace(concurrency=3))
     assert kinds(outcomes)["Answered"] == 80
     assert kinds(outcomes)["Failed"] == 1
@@ -102,7 +112,7 @@ def test_a_third_of_failing_attempts_leaves_nothing_unanswered() -> None:
     def fault(_: Request, count: int) -> Response | None:
         return faults[count // 3 % len(faults)] if count % 3 == 0 else None
 
-    server = Braze(fault=fault)
+    server = VirtualBraze(fault=fault)
     night = make_workspace(retry=Retry(attempts=10, base_seconds=0.5, max_seconds=60))
     outcomes = collect(server, make_windows(300), workspace=night)
     assert kinds(outcomes) == {"Answered": 300}
@@ -115,7 +125,7 @@ def test_attempts_end() -> None:
     def fault(request: Request, _: int) -> Response | None:
         return failing(503, b'{"message":"maintenance"}') if request.url.query["app_id"] == "app-1" else None
 
-    outcomes = collect(Braze(fault=fault), make_windows(25))
+    outcomes = collect(VirtualBraze(fault=fault), make_windows(25))
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     assert len(failed) == 5
     for outcome in failed:
@@ -126,14 +136,14 @@ def test_attempts_end() -> None:
 
 def test_retry_after_is_the_least_wait() -> None:
     """A `Retry-After` of a 503 is waited for at least."""
-    server = Braze(fault=lambda _, count: failing(503, retry_after="90") if count == 1 else None)
+    server = VirtualBraze(fault=lambda _, count: failing(503, retry_after="90") if count == 1 else None)
     collect(server, make_windows(1))
     assert server.requests[1][0] - server.requests[0][0] >= 90
 
 
 def test_a_429_pauses_the_whole_workspace_and_uses_up_no_attempt() -> None:
     """Nothing is sent for the `Retry-After` of a 429; then one request goes ahead, and all windows are answered."""
-    server = Braze(fault=lambda _, count: failing(429, retry_after="40") if count in (20, 90) else None)
+    server = VirtualBraze(fault=lambda _, count: failing(429, retry_after="40") if count in (20, 90) else None)
     outcomes = collect(server, make_windows(200), workspace=make_workspace(retry=Retry(attempts=1)))
     assert kinds(outcomes) == {"Answered": 200}
     times = [at for at, _ in server.requests]
@@ -142,7 +152,7 @@ def test_a_429_pauses_the_whole_workspace_and_uses_up_no_attempt() -> None:
 
 def test_endless_429s_fail_a_window_in_the_end() -> None:
     """A server that says 429 for ever is given up after a bounded number of pauses."""
-    server = Braze(fault=lambda *_: failing(429, retry_after="1"))
+    server = VirtualBraze(fault=lambda *_: failing(429, retry_after="1"))
     outcomes = collect(server, make_windows(30))
     assert "Answered" not in kinds(outcomes)
     assert len(server.requests) < 30 * 12
@@ -150,7 +160,7 @@ def test_endless_429s_fail_a_window_in_the_end() -> None:
 
 def test_a_dead_server_costs_a_bounded_number_of_requests() -> None:
     """A workspace whose answers all fail stops after a bounded number of requests and says so."""
-    server = Braze(fault=lambda *_: failing(500))
+    server = VirtualBraze(fault=lambda *_: failing(500))
     outcomes = collect(server, make_windows(5000), workspace=make_workspace(concurrency=32))
     assert kinds(outcomes)["Failed"] < 50
     assert len(server.requests) <= 32 + 10 * 4
@@ -161,7 +171,7 @@ def test_a_dead_server_costs_a_bounded_number_of_requests() -> None:
 
 def test_a_series_refused_after_another_stops_a_workspace_that_has_no_answer_at_all() -> None:
     """Where each series is refused and none answered, fifty are enough."""
-    server = Braze(fault=lambda *_: failing(400))
+    server = VirtualBraze(fault=lambda *_: failing(400))
     outcomes = collect(server, make_windows(400, series=200))
     assert 50 <= kinds(outcomes)["Failed"] <= 58
 
@@ -174,14 +184,14 @@ def test_an_outage_is_survived() -> None:
             return failing(503) if 2 < asyncio.get_running_loop().time() < 6 else None
 
         retry = Retry(attempts=8, base_seconds=0.5, max_seconds=60)
-        return await Night(Braze(fault=fault), make_workspace(retry=retry)).collect(make_windows(1000))
+        return await FetchRun(VirtualBraze(fault=fault), make_workspace(retry=retry)).collect(make_windows(1000))
 
     assert kinds(run(main)) == {"Answered": 1000}
 
 
 def silent(begins: float, ends: float) -> Callable[[Request], Awaitable[Response]]:
     """A server that takes requests and says nothing for a while; each then runs into its timeout."""
-    braze = Braze()
+    braze = VirtualBraze()
 
     async def server(request: Request) -> Response:
         if begins <= asyncio.get_running_loop().time() < ends:
@@ -197,7 +207,9 @@ def test_a_server_that_never_answers_ends_its_workspace_in_minutes(begins: float
     """At the start or later: after five minutes of silence nothing more is requested, with the default `retry`."""
 
     async def main() -> tuple[list[Outcome], float]:
-        night = Night(silent(begins, 10**6), make_workspace(concurrency=32, retry=Retry()), throttle=FixedThrottle(100))
+        night = FetchRun(
+            silent(begins, 10**6), make_workspace(concurrency=32, retry=Retry()), throttle=FixedThrottle(100)
+        )
         return await night.collect(make_windows(20_000)), night.clock.monotonic() - begins
 
     outcomes, took = run(main)
@@ -214,7 +226,7 @@ def test_a_silence_of_minutes_is_survived(begins: float) -> None:
 
     async def main() -> list[Outcome]:
         workspace = make_workspace(concurrency=32, retry=Retry())
-        return await Night(silent(begins, begins + 120), workspace, throttle=FixedThrottle(100)).collect(
+        return await FetchRun(silent(begins, begins + 120), workspace, throttle=FixedThrottle(100)).collect(
             make_windows(8000)
         )
 
@@ -224,11 +236,11 @@ def test_a_silence_of_minutes_is_survived(begins: float) -> None:
 @pytest.mark.parametrize(("others", "limit"), [(0.0, 1000), (0.08, 1000), (0.3, 3000)])
 def test_the_reserve_is_left_to_others(others: float, limit: int) -> None:
     """With others spending too, the quota never falls below the reserve by our doing, and is used but for little."""
-    server = Braze(limit=limit, others_per_second=others, latency=0.1)
+    server = VirtualBraze(limit=limit, others_per_second=others, latency=0.1)
     count = int(limit * 2.2)
 
     async def main() -> float:
-        night = Night(server, make_workspace(concurrency=32), throttle=FixedThrottle(100))
+        night = FetchRun(server, make_workspace(concurrency=32), throttle=FixedThrottle(100))
         outcomes = await night.collect(make_windows(count))
         assert kinds(outcomes) == {"Answered": count}
         return asyncio.get_running_loop().time()
@@ -246,7 +258,7 @@ def test_the_reserve_is_left_to_others(others: float, limit: int) -> None:
 
 def test_a_quota_without_headers_is_counted() -> None:
     """Where the API tells nothing, the workspace counts its own requests until the clock hour turns."""
-    server = Braze(limit=500, headers=False)
+    server = VirtualBraze(limit=500, headers=False)
     workspace = make_workspace(rate_limit=make_workspace().rate_limit.__class__(per_hour=500, reserve=0.2))
     outcomes = collect(server, make_windows(600), workspace=workspace)
     assert kinds(outcomes) == {"Answered": 600}
@@ -255,11 +267,11 @@ def test_a_quota_without_headers_is_counted() -> None:
 
 def test_an_empty_quota_is_not_touched() -> None:
     """A quota that others have emptied to the reserve costs one request to see; the rest waits for the hour."""
-    server = Braze(limit=1000)
+    server = VirtualBraze(limit=1000)
 
     async def main() -> None:
         server.spend(850)
-        await Night(server).collect(make_windows(100))
+        await FetchRun(server).collect(make_windows(100))
 
     run(main)
     assert len([1 for at, _ in server.requests if at < 3600]) == 1
@@ -268,12 +280,12 @@ def test_an_empty_quota_is_not_touched() -> None:
 
 def test_a_stop_lets_what_is_in_flight_finish() -> None:
     """A stop ends dispatch at once; what is in flight is answered within the grace; the rest is skipped."""
-    server = Braze(latency=1.0)
+    server = VirtualBraze(latency=1.0)
     stop = StopRequest(grace_seconds=5)
 
     async def main() -> tuple[list[Outcome], float]:
         asyncio.get_running_loop().call_later(3.1, stop.request, "deadline reached")
-        return await Night(server, stop=stop).collect(make_windows(500)), asyncio.get_running_loop().time()
+        return await FetchRun(server, stop=stop).collect(make_windows(500)), asyncio.get_running_loop().time()
 
     outcomes, ended = run(main)
     assert {outcome.error for outcome in outcomes if isinstance(outcome, Skipped)} == {"deadline reached"}
@@ -293,7 +305,7 @@ def test_a_stop_cuts_what_does_not_finish() -> None:
 
     async def main() -> tuple[list[Outcome], float]:
         asyncio.get_running_loop().call_later(2, stop.request, "SIGTERM")
-        return await Night(hang, stop=stop).collect(make_windows(20)), asyncio.get_running_loop().time()
+        return await FetchRun(hang, stop=stop).collect(make_windows(20)), asyncio.get_running_loop().time()
 
     outcomes, ended = run(main)
     assert kinds(outcomes) == {"Failed": 1, "Skipped": 19}
@@ -304,16 +316,16 @@ def test_a_stop_cuts_what_does_not_finish() -> None:
 def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
     """Backoff, a pause of the quota and the throttle all end with the stop: failed where tried, skipped where not."""
 
-    async def stopped(server: Braze, throttle: FixedThrottle) -> tuple[Counter[str], float]:
+    async def stopped(server: VirtualBraze, throttle: FixedThrottle) -> tuple[Counter[str], float]:
         stop, began = StopRequest(grace_seconds=5), asyncio.get_running_loop().time()
         asyncio.get_running_loop().call_later(2, stop.request, "SIGINT")
-        outcomes = await Night(server, stop=stop, throttle=throttle).collect(make_windows(20))
+        outcomes = await FetchRun(server, stop=stop, throttle=throttle).collect(make_windows(20))
         return kinds(outcomes), asyncio.get_running_loop().time() - began
 
     async def main() -> None:
-        backoff = await stopped(Braze(fault=lambda *_: failing(503, retry_after="600")), FixedThrottle(1000))
-        pause = await stopped(Braze(fault=lambda *_: failing(429, retry_after="600")), FixedThrottle(1000))
-        throttle = await stopped(Braze(), FixedThrottle(0.01))
+        backoff = await stopped(VirtualBraze(fault=lambda *_: failing(503, retry_after="600")), FixedThrottle(1000))
+        pause = await stopped(VirtualBraze(fault=lambda *_: failing(429, retry_after="600")), FixedThrottle(1000))
+        throttle = await stopped(VirtualBraze(), FixedThrottle(0.01))
         assert [kinds for kinds, _ in (backoff, pause, throttle)] == [
             Counter(Failed=8, Skipped=12),
             Counter(Failed=1, Skipped=19),
@@ -326,7 +338,7 @@ def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
 
 def test_a_stop_ahead_of_the_start_sends_nothing() -> None:
     """A workspace that is started after the stop skips all."""
-    server = Braze()
+    server = VirtualBraze()
     stop = StopRequest()
     stop.request("deadline reached")
     stop.request("SIGTERM")
@@ -338,7 +350,7 @@ def test_a_cancelled_workspace_leaves_nothing_running() -> None:
     """A second signal cancels the workspace: it ends at once, with no task left behind."""
 
     async def main() -> None:
-        task = asyncio.create_task(Night(Braze()).collect(make_windows(500)))
+        task = asyncio.create_task(FetchRun(VirtualBraze()).collect(make_windows(500)))
         await asyncio.sleep(0.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -355,7 +367,7 @@ def test_what_record_raises_ends_the_workspace() -> None:
             raise OSError("disk full")
 
         with pytest.raises(ExceptionGroup) as caught:
-            await Night(Braze()).fetcher.collect(make_windows(50), record)
+            await FetchRun(VirtualBraze()).fetcher.collect(make_windows(50), record)
         assert caught.group_contains(OSError, match="disk full")
 
     run(main)
@@ -363,7 +375,7 @@ def test_what_record_raises_ends_the_workspace() -> None:
 
 def test_recording_holds_the_workspace_back() -> None:
     """While nothing can be recorded, nothing more is requested for than the workers hold."""
-    server = Braze()
+    server = VirtualBraze()
 
     async def main() -> None:
         open_again = asyncio.Event()
@@ -371,7 +383,7 @@ def test_recording_holds_the_workspace_back() -> None:
         async def record(_: Outcome) -> None:
             await open_again.wait()
 
-        task = asyncio.create_task(Night(server).fetcher.collect(make_windows(100), record))
+        task = asyncio.create_task(FetchRun(server).fetcher.collect(make_windows(100), record))
         await asyncio.sleep(60)
         assert len(server.requests) == 8
         open_again.set()
@@ -392,10 +404,10 @@ def test_a_waiting_worker_keeps_no_points_alive() -> None:
                 seen.append(weakref.ref(outcome.sessions))
 
         stop = StopRequest(grace_seconds=0)
-        server = Braze(latency=1000.0)
+        server = VirtualBraze(latency=1000.0)
         asyncio.get_running_loop().call_later(1500, stop.request, "enough")
         task = asyncio.create_task(
-            Night(server, make_workspace(concurrency=1), stop).fetcher.collect(make_windows(9), record)
+            FetchRun(server, make_workspace(concurrency=1), stop).fetcher.collect(make_windows(9), record)
         )
         await asyncio.sleep(1499)
         gc.collect()
@@ -411,7 +423,7 @@ def test_a_wrong_clock_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     behind = f"{START + timedelta(minutes=5):%a, %d %b %Y %H:%M:%S GMT}"
 
     async def server(request: Request) -> Response:
-        response = await Braze()(request)
+        response = await VirtualBraze()(request)
         return Response(200, {**response.headers, "date": behind}, response.body)
 
     with caplog.at_level(logging.WARNING):
@@ -423,7 +435,7 @@ def test_errors_beside_a_success_are_told_and_the_answer_taken(caplog: pytest.Lo
     """A success with `errors` beside it is an answer; its errors are logged, without the key."""
 
     async def server(request: Request) -> Response:
-        body = (await Braze()(request)).body
+        body = (await VirtualBraze()(request)).body
         return Response(200, {}, body[:-1] + f',"errors":["slow for {KEY}"]}}'.encode())
 
     with caplog.at_level(logging.WARNING):
@@ -447,4 +459,4 @@ def test_network_failures_have_no_status() -> None:
 
 def test_no_windows_is_nothing_to_do() -> None:
     """An empty plan ends at once."""
-    assert collect(Braze(), []) == []
+    assert collect(VirtualBraze(), []) == []

@@ -11,7 +11,7 @@ from collector.api.headers import NO_HEADERS, RateLimitHeaders
 from collector.fetch.fetcher import FetchProgress
 from collector.fetch.limiter import EvenThrottle, RateLimiter
 from collector.fetch.quota import Quota
-from tests.fetch.virtual import VirtualClock, VirtualLoop, run, throttled_by
+from tests.support.virtual import VirtualClock, VirtualLoop, run, throttled_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from collector.api.headers import NO_HEADERS, RateLimitHeaders
 from collector.fetch.quota import Quota
-from tests.fetch.virtual import START
+from tests.support.virtual import START
 
 NOW = START + timedelta(minutes=20)
 HOUR = START + timedelta(hours=1)

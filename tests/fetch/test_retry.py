@@ -23,7 +23,7 @@ from collector.fetch.retry import (
     max_backoff,
     retrying,
 )
-from tests.fetch.virtual import VirtualLoop, run, throttled_by
+from tests.support.virtual import VirtualLoop, run, throttled_by
 
 
 def waits_of(retry: Retry, errors: list[Exception], seed: int = 1) -> list[float]:

@@ -29,8 +29,8 @@ from collector.config.settings import NaiveHours, Secret
 from collector.model import MAX_WINDOW, Reason, Span, Unit, Window
 from collector.redaction import MAX_LINE
 from collector.testing import FakeTransport
-from tests.builders import NOW, make_series, make_workspace
 from tests.fuzz.replies import number, response_of
+from tests.support.builders import NOW, make_series, make_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ from math import isfinite
 
 from collector.api.headers import LONGEST_WAIT, RateLimitHeaders, parse_headers
 from collector.fetch.quota import Quota
-from tests.builders import NOW
 from tests.fuzz.replies import response_of
+from tests.support.builders import NOW
 
 WORDS = (
     "200", "429", "500", "\n\n", "X-RateLimit-Limit: ", "X-RateLimit-Remaining: ", "X-RateLimit-Reset: ",

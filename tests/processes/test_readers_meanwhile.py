@@ -11,8 +11,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tests.night import make_apps, make_segments
-from tests.processes.program import Site, until
+from tests.support.night import make_apps, make_segments
+from tests.support.program import until
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ Content = frozenset[tuple[object, ...]]
 
 @dataclass
 class Readings:
-    """What a reader saw, whole scans alone: each content of each partition, and how often it got an error instead."""
+    """What a reader got: each content of each partition, from complete scans, and the errors of the other scans."""
 
     scans: int = 0
     errors: list[str] = field(default_factory=list)
@@ -39,7 +40,7 @@ class Readings:
         until(lambda: self.scans >= enough)
 
     def take(self, table: str, rows: list[tuple[Any, ...]]) -> None:
-        """Note a scan; a row begins with its month."""
+        """Record a scan; a row begins with its month."""
         self.scans += 1
         months: dict[str, list[tuple[object, ...]]] = defaultdict(list)
         for month, *row in rows:
@@ -72,10 +73,10 @@ def by_pyarrow(lake: Path, table: str) -> list[tuple[Any, ...]]:
 @contextmanager
 def reading(lake: Path, scan: Callable[[Path, str], list[tuple[Any, ...]]]) -> Iterator[Readings]:
     """Scan every table again and again on a thread while the block runs."""
-    readings, ended = Readings(), threading.Event()
+    readings, wait = Readings(), threading.Event()
 
     def read() -> None:
-        while not ended.is_set():
+        while not wait.is_set():
             for table in TABLES:
                 try:
                     rows = scan(lake, table)
@@ -89,7 +90,7 @@ def reading(lake: Path, scan: Callable[[Path, str], list[tuple[Any, ...]]]) -> I
     try:
         yield readings
     finally:
-        ended.set()
+        wait.set()
         thread.join()
 
 
@@ -104,19 +105,19 @@ def contents(site: Site) -> dict[tuple[str, str], Content]:
 
 
 def test_readers_see_old_rows_or_new_ones(tmp_path: Path) -> None:
-    """DuckDB and pyarrow scan all tables through nights of restatements: each partition is that of one night, whole."""
+    """DuckDB and pyarrow scan all tables during nights with restatements: each scan has partitions of one night."""
     members = {"apps": make_apps(2), "segments": make_segments(4)}
     site = Site(tmp_path, {"name": "acme", **members}, start="2026-10-25")
     with site.served():
         with site.run() as program:
-            assert program.ended() == 0
-        told = [contents(site)]
+            assert program.wait() == 0
+        nights = [contents(site)]
         with reading(site.night.lake, by_duckdb) as one, reading(site.night.lake, by_pyarrow) as other:
             for _ in range(NIGHTS):
                 site.simulation.now += timedelta(days=1)
-                told.append(contents(site))
+                nights.append(contents(site))
                 with site.run() as program:
-                    assert program.ended() == 0
+                    assert program.wait() == 0
                 assert program.report["rows_restated"] > 0
                 for readings in (one, other):
                     readings.wait_for_more()
@@ -125,5 +126,5 @@ def test_readers_see_old_rows_or_new_ones(tmp_path: Path) -> None:
         print(f"\n{name}: {readings.scans} scans, {len(readings.errors)} errors {set(readings.errors)}")  # noqa: T201
         assert readings.twice == []
         for partition, seen in readings.seen.items():
-            assert seen <= {night[partition] for night in told if partition in night}, partition
+            assert seen <= {night[partition] for night in nights if partition in night}, partition
         assert len(readings.errors) < readings.scans / 4

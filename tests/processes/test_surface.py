@@ -11,7 +11,8 @@ import pytest
 
 import collector
 from collector.simulator.options import Fault, Faults
-from tests.processes.program import Program, Site
+from tests.support.program import Program
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def bare(site: Site, *arguments: str, **environ: str) -> Program:
-    """The program without its config named."""
+    """Start the program without `--config`."""
     return Program(list(arguments), site.night, environ)
 
 
@@ -43,10 +44,10 @@ def bare(site: Site, *arguments: str, **environ: str) -> Program:
         (["--config", "nowhere.yaml", "validate"], 2, "nowhere.yaml"),
     ],
 )
-def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
-    """No command, an unknown one, an unknown option, a value that is none: told on stderr, with nothing on stdout."""
+def test_a_wrong_command_line_exits_2(site: Site, arguments: list[str], code: int, said: str) -> None:
+    """No command, an unknown one, an unknown option, an invalid value: reported on stderr, with nothing on stdout."""
     with bare(site, *arguments) as program:
-        assert (program.ended(), program.stdout) == (code, "")
+        assert (program.wait(), program.stdout) == (code, "")
     assert said in program.stderr
     assert "Traceback" not in program.stderr
 
@@ -54,7 +55,7 @@ def test_a_line_that_is_not_understood_exits_2(site: Site, arguments: list[str],
 def test_the_module_is_the_program(site: Site) -> None:
     """`python -m collector --version` and `--help` answer on stdout with exit 0."""
     with bare(site, "--version") as version, bare(site, "--help") as help_page:
-        assert (version.ended(), help_page.ended()) == (0, 0)
+        assert (version.wait(), help_page.wait()) == (0, 0)
     assert collector.__version__ in version.stdout
     assert "run" in help_page.stdout
     assert version.stderr == help_page.stderr == ""
@@ -66,7 +67,7 @@ def test_json_stands_alone_on_stdout(site: Site) -> None:
     as_of = ["--as-of", site.simulation.now.isoformat()]
     for arguments in (["plan", "--json", *as_of], ["schema"], ["run", "--json", "-vv", *as_of]):
         with site.call(*arguments) as program:
-            assert program.ended() == 0
+            assert program.wait() == 0
         assert isinstance(json.loads(program.stdout), dict)
         assert program.stdout.startswith("{")
     assert "attempt 1" in program.stderr
@@ -77,7 +78,7 @@ def test_each_log_line_is_an_object(site: Site) -> None:
     site.simulation.now += timedelta(days=1)
     site.simulation.faults = Faults({Fault.SERVER_ERROR: 1.0}, first_attempts=1)
     with site.run("--log-format", "json", "-vv") as program:
-        assert program.ended() == 0
+        assert program.wait() == 0
     site.simulation.faults = Faults()
     logged = [json.loads(line) for line in program.stderr.splitlines() if line.startswith("{")]
     assert sum("attempt 1" in line["message"] for line in logged) == 1
@@ -85,26 +86,26 @@ def test_each_log_line_is_an_object(site: Site) -> None:
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)
 
 
-def test_how_much_is_said(site: Site) -> None:
+def test_log_levels(site: Site) -> None:
     """-q: no log line of a good night; nothing: none either; -v: each step; -vv: each request."""
-    said = {}
+    lines = {}
     for option in ("-q", "--log-format=text", "-v", "-vv"):
         site.simulation.now += timedelta(days=1)
         with site.run(option) as program:
-            assert program.ended() == 0
-        said[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
-    assert (said["-q"], said["--log-format=text"]) == ([], [])
-    assert 0 < len(said["-v"]) < len(said["-vv"])
+            assert program.wait() == 0
+        lines[option] = [line for line in program.stderr.splitlines() if " DEBUG " in line or " INFO " in line]
+    assert (lines["-q"], lines["--log-format=text"]) == ([], [])
+    assert 0 < len(lines["-v"]) < len(lines["-vv"])
 
 
 def test_the_config_is_found_by_the_environment(site: Site) -> None:
     """$COLLECTOR_CONFIG names the file, and --config wins over it."""
     environ = {"COLLECTOR_CONFIG": str(site.night.config)}
     with bare(site, "validate", **environ) as named:
-        assert named.ended() == 0
+        assert named.wait() == 0
     assert "acme: 1 app" in named.stdout
     with bare(site, "--config", "other.yaml", "validate", **environ) as both:
-        assert both.ended() == 2
+        assert both.wait() == 2
     assert "other.yaml" in both.stderr
 
 
@@ -114,7 +115,7 @@ def test_mistakes_in_the_config_are_lines(site: Site, tmp_path: Path) -> None:
     wrong.write_text(site.night.config.read_text().replace("apps:", "aps:").replace("endpoint:", "endpont:"))
     for command in ("run", "plan", "validate"):
         with bare(site, "--config", str(wrong), command) as program:
-            assert (program.ended(), program.stdout) == (2, "")
+            assert (program.wait(), program.stdout) == (2, "")
         assert len([line for line in program.stderr.splitlines() if line.startswith(f"{wrong}:")]) >= 2
         assert "Traceback" not in program.stderr
 
@@ -123,16 +124,16 @@ def test_plan_needs_no_key_and_run_does(site: Site) -> None:
     """With keys unset `plan` and `validate --no-secrets` answer; `run` and `validate` name the variable and exit 2."""
     for arguments, code in ((["plan"], 0), (["validate", "--no-secrets"], 0), (["run"], 2), (["validate"], 2)):
         with site.call(*arguments, KEY_ACME="") as program:
-            assert program.ended() == code, (arguments, program.stderr)
+            assert program.wait() == code, (arguments, program.stderr)
         assert ("KEY_ACME" in program.stderr) == (code == 2)
 
 
 def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
-    """The lake's path leads to a file: exit 5 with what could not be written, no trace, the file as it was."""
+    """The lake's path leads to a file: exit 5 with the path, no traceback, and the file is unchanged."""
     site = Site(tmp_path, {"name": "acme"})
     site.night.lake.write_text("not a lake")
     with site.served(), site.run() as program:
-        assert program.ended() == 5
+        assert program.wait() == 5
     assert str(site.night.lake) in program.stderr
     assert "Traceback" not in program.stderr
     assert site.night.lake.read_text() == "not a lake"
@@ -140,8 +141,8 @@ def test_a_lake_that_is_a_file_exits_5(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["plan"], ["schema"], ["run"], ["run", "--json"], ["--help"]])
-def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) -> None:
-    """`collector … | head -0`: no trace, no complaint of the interpreter; a run has landed, and keeps its exit code."""
+def test_a_closed_pipe_gives_no_traceback(site: Site, arguments: list[str]) -> None:
+    """`collector … | head -0`: no traceback and no message of the interpreter; a run lands and keeps its exit code."""
     site.simulation.now += timedelta(days=1)
     as_of = ["--as-of", site.simulation.now.isoformat()] if arguments[0] in ("run", "plan") else []
     ours, theirs = os.pipe()
@@ -149,21 +150,21 @@ def test_a_reader_that_leaves_gets_no_trace(site: Site, arguments: list[str]) ->
     line = [sys.executable, "-m", "collector", "--config", str(site.night.config), *arguments, *as_of]
     environ = {**os.environ, **site.night.environ}
     try:
-        ended = subprocess.run(line, stdout=theirs, stderr=subprocess.PIPE, env=environ, timeout=60, text=True)
+        wait = subprocess.run(line, stdout=theirs, stderr=subprocess.PIPE, env=environ, timeout=60, text=True)
     finally:
         os.close(theirs)
-    assert "Traceback" not in ended.stderr
-    assert "BrokenPipe" not in ended.stderr
+    assert "Traceback" not in wait.stderr
+    assert "BrokenPipe" not in wait.stderr
     if arguments[0] == "run":
-        assert ended.returncode == 0, ended.stderr
+        assert wait.returncode == 0, wait.stderr
         assert site.night.rows() == site.truth()
 
 
-def test_closed_streams_are_nobodys_business(site: Site) -> None:
-    """`collector plan >&- 2>&-`: whoever started it without streams gets its exit code all the same."""
+def test_closed_streams_do_not_matter(site: Site) -> None:
+    """`collector plan >&- 2>&-`: started without streams, the program gives its exit code all the same."""
     line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan >&- 2>&-'
-    ended = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
-    assert ended.returncode == 0
+    wait = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
+    assert wait.returncode == 0
 
 
 ENDING = """
@@ -181,7 +182,7 @@ main()
 """
 
 
-def test_the_interpreter_is_not_taken_down() -> None:
-    """A process ends with its code, what was printed and the handlers' work; a library's late thread finds it whole."""
-    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "handlers ran\n", "")
+def test_the_interpreter_is_not_finalized() -> None:
+    """A process ends with its exit code after output and exit handlers; no module is finalized under a late thread."""
+    wait = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
+    assert (wait.returncode, wait.stdout, wait.stderr) == (3, "handlers ran\n", "")

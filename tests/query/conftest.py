@@ -9,7 +9,7 @@ import pytest
 from tests.query.nights import eight_nights
 
 if TYPE_CHECKING:
-    from tests.night import Night
+    from tests.support.night import Night
 
 
 @pytest.fixture(scope="session")

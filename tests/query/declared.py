@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from collector.cli.main import cli
 
 if TYPE_CHECKING:
-    from tests.night import Night
+    from tests.support.night import Night
 
 LAKES = {
     "athena": "s3://bucket/some prefix",

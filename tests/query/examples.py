@@ -15,7 +15,7 @@ from collector.query.output import Format, write_result
 from collector.query.session import Session
 
 if TYPE_CHECKING:
-    from tests.night import Night
+    from tests.support.night import Night
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "queries.md"
 EXCERPT = 6

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.night import Night, make_document
+from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from pathlib import Path

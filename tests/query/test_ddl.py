@@ -8,9 +8,9 @@ import pytest
 
 from collector.cli.query import ENGINES
 from collector.lake.tables import TABLES
-from tests.night import Night, make_document
 from tests.query.declared import ddl, declared
 from tests.query.examples import session
+from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import pytest
 from tests.query.examples import Example, examples, excerpt, session
 
 if TYPE_CHECKING:
-    from tests.night import Night
+    from tests.support.night import Night
 
 
 def test_there_are_twelve_examples() -> None:

@@ -12,7 +12,7 @@ from collector.lake.tables import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.night import Night
+    from tests.support.night import Night
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",

@@ -19,9 +19,10 @@ from collector.lake.store import LakeError
 from collector.lake.tables import TABLES
 from collector.query.engines.engine import LakeLocation, absent_tables
 from collector.query.session import Session
-from tests.night import Night, make_document
 from tests.query.terminal import CTRL_C, CTRL_D, on_a_terminal
-from tests.test_night import EVENING, World
+from tests.support.builders import NOW
+from tests.support.night import Night, make_document
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,14 +101,14 @@ def test_hours_have_a_local_time(night: Night) -> None:
 def test_views_show_the_newest_name_of_each_id(tmp_path: Path) -> None:
     """After an app and a segment are renamed, all their rows have the new names in the views."""
     segments = [{"name": "vip", "id": "id-vip"}]
-    env = World(tmp_path, {"name": "acme", "segments": segments}, start="2026-11-10", units=["day"])
+    env = Site(tmp_path, {"name": "acme", "segments": segments}, start="2026-11-10", units=["day"])
     with env.served():
-        assert env.night.run(EVENING).exit_code == 0
+        assert env.night.run(NOW).exit_code == 0
         workspace = env.night.document["workspaces"][0]
         workspace["apps"][0]["name"], workspace["segments"][0]["name"] = "iphone", "loyal"
         env.night.write()
-        env.simulation.now = EVENING + timedelta(days=1)
-        assert env.night.run(EVENING + timedelta(days=1)).exit_code == 0
+        env.simulation.now = NOW + timedelta(days=1)
+        assert env.night.run(NOW + timedelta(days=1)).exit_code == 0
     query = "SELECT DISTINCT app, segment FROM {} ORDER BY ALL"
     new = sql(env.night, query.format("app_segment_days"), "--format", "csv").stdout.splitlines()
     old = sql(env.night, query.format("sessions_app_segment_daily"), "--format", "csv").stdout.splitlines()
@@ -156,9 +157,9 @@ def test_an_error_is_one_line_and_exit_2(night: Night, tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_an_error_of_the_lake(tmp_path: Path) -> None:
     """A file of the lake that cannot be read is named, and the exit code is 5."""
-    env = World(tmp_path, {"name": "acme"}, units=["day"])
+    env = Site(tmp_path, {"name": "acme"}, units=["day"])
     with env.served():
-        env.night.run(EVENING)
+        env.night.run(NOW)
     file = next(env.night.lake.glob("sessions_app_daily/*/*/data.parquet"))
     file.write_bytes(b"PAR1" + bytes(20) + b"PAR1")
     refused = sql(env.night, "FROM app_days")

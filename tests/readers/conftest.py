@@ -11,7 +11,7 @@ from tests.readers.lake import two_nights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.night import Night
+    from tests.support.night import Night
 
 
 @pytest.fixture(scope="session")

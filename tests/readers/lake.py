@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.model import Scope
-from tests.test_night import EVENING, World
+from tests.support.builders import NOW
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.lake.tables import Table
-    from tests.night import Night
+    from tests.support.night import Night
 
 Row = tuple[object, ...]
 
@@ -34,11 +35,11 @@ WORKSPACES = (
 
 def two_nights(folder: Path) -> Night:
     """Collect the lake into a folder."""
-    env = World(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
+    env = Site(folder, *WORKSPACES, scopes=[str(scope) for scope in Scope], start="2026-10-28")
     with env.served():
-        assert env.night.run(EVENING).exit_code == 0
-        env.simulation.now = EVENING + timedelta(days=1)
-        assert env.night.run(EVENING + timedelta(days=1)).exit_code == 0
+        assert env.night.run(NOW).exit_code == 0
+        env.simulation.now = NOW + timedelta(days=1)
+        assert env.night.run(NOW + timedelta(days=1)).exit_code == 0
     return env.night
 
 

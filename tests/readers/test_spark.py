@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from collector.lake.tables import SESSIONS, TABLES, Table
-from tests.night import Night, make_document
 from tests.query.declared import declared
 from tests.query.examples import session
 from tests.readers.lake import in_order, rows_of, same_types, truth
+from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

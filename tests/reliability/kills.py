@@ -1,4 +1,4 @@
-"""Runs that die at random, each lake's whole story told by one seed. `python -m tests.reliability.kills --help`."""
+"""Runs that are killed at random, each lake from one seed. `python -m tests.reliability.kills --help`."""
 
 from __future__ import annotations
 
@@ -10,73 +10,74 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from tests.reliability.ordeal import MANY_LANDINGS, Ordeal, Plan
+from tests.support.crash_test import SMALL_LIMITS, CrashPlan, CrashTest
 
 DEATHS = 8
-"""Runs that may die on one lake, one after the other."""
+"""Runs that may be killed on one lake, one after the other."""
 
 
-def suffer(folder: Path, seed: int, deaths: int = DEATHS) -> int:
-    """A night, runs that die while the API's counts go on changing, and two that live. Returns how many were killed."""
-    chance = Random(seed)  # noqa: S311  # to be repeated, not to be secret
-    ordeal = Ordeal(folder, seed, latency_ms=(1, 60))
-    with ordeal.served():
-        ordeal.run()
+def crash_repeatedly(folder: Path, seed: int, deaths: int = DEATHS) -> int:
+    """A night, runs that are killed while the API's counts change, and two that are not. Returns the kills."""
+    chance = Random(seed)  # noqa: S311  # repeatable, not secret
+    crash_test = CrashTest(folder, seed, latency_ms=(1, 60))
+    with crash_test.served():
+        crash_test.run()
         for _ in range(deaths):
-            ordeal.wait(hours=chance.choice((1, 7, 24)))
-            ordeal.change(chance)
-            ordeal.run_doomed(_death(chance))
-            ordeal.ledger.check_readable()
-        ordeal.change(chance)
-        ordeal.run()
-        ordeal.check_whole()
-        ordeal.wait(hours=7)
-        ordeal.run()
-        ordeal.check_whole(converged=True)
-    return ordeal.killed
+            crash_test.wait(hours=chance.choice((1, 7, 24)))
+            crash_test.change(chance)
+            crash_test.run_crashing(_draw_crash(chance))
+            crash_test.ledger.check_readable()
+        crash_test.change(chance)
+        crash_test.run()
+        crash_test.check_lake()
+        crash_test.wait(hours=7)
+        crash_test.run()
+        crash_test.check_lake(converged=True)
+    return crash_test.killed
 
 
-def _death(chance: Random) -> Plan:
-    """At any step, at one that others see, in the middle of a write, or at any instant from outside."""
-    bounds = MANY_LANDINGS if chance.random() < 0.5 else {}
+def _draw_crash(chance: Random) -> CrashPlan:
+    """A crash at any step, at one that others see, in the middle of a write, or at any instant from outside."""
+    limits = SMALL_LIMITS if chance.random() < 0.5 else {}
     match chance.randrange(4):
         case 0:
-            return Plan(at=chance.randint(1, 100), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 100), limits=limits)
         case 1:
-            return Plan(at=chance.randint(1, 20), effects=("rename", "remove"), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 20), effects=("rename", "remove"), limits=limits)
         case 2:
-            return Plan(at=chance.randint(1, 15), effects=("write",), bounds=bounds)
-    return Plan(after=chance.uniform(0, 0.7), bounds=bounds)
+            return CrashPlan(at=chance.randint(1, 15), effects=("write",), limits=limits)
+    return CrashPlan(after=chance.uniform(0, 0.7), limits=limits)
 
 
 def main() -> None:
-    """Kill so many runs, or replay one seed; say what became of each lake."""
+    """Kill a number of runs, or replay one seed; report each lake."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="so many at least [default: 200]")
+    parser.add_argument("--kills", type=int, default=200, help="at least this many [default: 200]")
     parser.add_argument("--first-seed", type=int, default=int(time.time()), help="[default: from the clock]")
-    parser.add_argument("--seed", type=int, help="this one alone")
-    asked = parser.parse_args()
+    parser.add_argument("--seed", type=int, help="replay this seed alone")
+    arguments = parser.parse_args()
     began, killed, lakes = time.monotonic(), 0, 0
-    for seed in [asked.seed] if asked.seed is not None else count(asked.first_seed):
-        killed += _told(seed)
+    for seed in [arguments.seed] if arguments.seed is not None else count(arguments.first_seed):
+        killed += _crash_or_name(seed)
         lakes += 1
         say(f"seed {seed}: {killed} runs killed so far, on {lakes} lakes; nothing lost")
-        if killed >= asked.kills:
+        if killed >= arguments.kills:
             break
     say(f"kills={killed} lakes={lakes} lost=0 seconds={time.monotonic() - began:.0f}")
 
 
-def _told(seed: int) -> int:
+def _crash_or_name(seed: int) -> int:
+    """The number of kills; a seed that fails is printed."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return suffer(Path(folder), seed)
+            return crash_repeatedly(Path(folder), seed)
         except BaseException:
             say(f"seed {seed} failed; again: python -m tests.reliability.kills --seed {seed}")
             raise
 
 
 def say(line: str) -> None:
-    """Tell it at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

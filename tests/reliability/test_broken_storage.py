@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.reliability.ordeal import Ordeal, Plan
+from tests.support.crash_test import CrashPlan, CrashTest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,49 +26,49 @@ def test_a_disk_that_fails_at_any_write_leaves_a_usable_lake(tmp_path: Path, cha
 
     The changed files are the first ones of a landing, each complete, and each restatement is recorded once.
     """
-    ordeal, chance = Ordeal(tmp_path, scopes=["app_segment"], units=["day"]), Random(chain)  # noqa: S311
-    with ordeal.served():
-        ordeal.run()
+    crash_test, chance = CrashTest(tmp_path, scopes=["app_segment"], units=["day"]), Random(chain)  # noqa: S311
+    with crash_test.served():
+        crash_test.run()
         for step in range(1 + chain, 200, CHAINS):
-            ordeal.wait(hours=7)
-            ordeal.change(chance)
-            before = table_bytes(ordeal)
-            end = ordeal.run_doomed(Plan(at=step, blow=errno.EIO, effects=("write", "fsync", "rename")))
+            crash_test.wait(hours=7)
+            crash_test.change(chance)
+            before = table_bytes(crash_test)
+            end = crash_test.run_crashing(CrashPlan(at=step, errno=errno.EIO, effects=("write", "fsync", "rename")))
             if len(end.steps) < step:
                 break
-            check_reported(ordeal, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
-            ordeal.ledger.check_readable()
-            after = table_bytes(ordeal)
-            assert ordeal.run().exit_code == 0
-            check_in_order(before, after, table_bytes(ordeal))
-            ordeal.check_whole(converged=True)
-            assert not list((ordeal.night.lake / "_collector/acme/staging").iterdir())
+            check_reported(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
+            crash_test.ledger.check_readable()
+            after = table_bytes(crash_test)
+            assert crash_test.run().exit_code == 0
+            check_in_order(before, after, table_bytes(crash_test))
+            crash_test.check_lake(converged=True)
+            assert not list((crash_test.night.lake / "_collector/acme/staging").iterdir())
         assert end.exit_code == 0
         assert step > 20
 
 
 def test_a_disk_that_cannot_be_read_is_not_damage(tmp_path: Path) -> None:
     """EIO at reads, with a pending journal: exit 5 names the file; nothing is quarantined, lost or recorded twice."""
-    ordeal, failed = Ordeal(tmp_path, scopes=["app"], units=["day"]), 0
+    crash_test, failed = CrashTest(tmp_path, scopes=["app"], units=["day"]), 0
     left = tmp_path / "left"
-    with ordeal.served():
-        ordeal.run()
-        ordeal.wait(hours=7)
-        ordeal.change(Random(0))  # noqa: S311
-        assert ordeal.run_doomed(Plan(at=3, effects=("rename",))).killed
-        shutil.copytree(ordeal.night.lake, left)
+    with crash_test.served():
+        crash_test.run()
+        crash_test.wait(hours=7)
+        crash_test.change(Random(0))  # noqa: S311
+        assert crash_test.run_crashing(CrashPlan(at=3, effects=("rename",))).killed
+        shutil.copytree(crash_test.night.lake, left)
         for step in range(2, 100, 7):
-            end = ordeal.run_doomed(Plan(at=step, blow=errno.EIO, effects=("read",)))
+            end = crash_test.run_crashing(CrashPlan(at=step, errno=errno.EIO, effects=("read",)))
             if len(end.steps) < step:
                 break
             if end.exit_code:
                 failed += 1
-                check_reported(ordeal, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
-            assert not (ordeal.night.lake / "_collector/acme/quarantine").exists()
-            assert ordeal.run().exit_code == 0
-            ordeal.check_whole(converged=True)
-            shutil.rmtree(ordeal.night.lake)
-            shutil.copytree(left, ordeal.night.lake)
+                check_reported(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
+            assert not (crash_test.night.lake / "_collector/acme/quarantine").exists()
+            assert crash_test.run().exit_code == 0
+            crash_test.check_lake(converged=True)
+            shutil.rmtree(crash_test.night.lake)
+            shutil.copytree(left, crash_test.night.lake)
     assert failed >= 3
 
 
@@ -86,68 +86,68 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_costs_one_run_and_no_data(small_disk: Path) -> None:
     """With space for none, some or most of a landing: exit 5, and all files are readable; with space it converges."""
-    ordeal, chance = Ordeal(small_disk, scopes=["app_segment"]), Random(0)  # noqa: S311
+    crash_test, chance = CrashTest(small_disk, scopes=["app_segment"]), Random(0)  # noqa: S311
     failed = 0
-    with ordeal.served():
-        ordeal.run()
+    with crash_test.served():
+        crash_test.run()
         for room in range(0, 72, 8):
-            ordeal.wait(hours=7)
-            ordeal.change(chance)
-            before = table_bytes(ordeal)
+            crash_test.wait(hours=7)
+            crash_test.change(chance)
+            before = table_bytes(crash_test)
             fill(small_disk, room * 1024)
-            outcome = ordeal.run()
+            outcome = crash_test.run()
             if outcome.exit_code:
                 failed += 1
-                check_reported(ordeal, outcome.exit_code, outcome.stderr, "write", "No space left on device")
-                assert table_bytes(ordeal) == before
-            ordeal.ledger.check_readable()
+                check_reported(crash_test, outcome.exit_code, outcome.stderr, "write", "No space left on device")
+                assert table_bytes(crash_test) == before
+            crash_test.ledger.check_readable()
             (small_disk / "filler").unlink()
-            assert ordeal.run().exit_code == 0
-            ordeal.check_whole(converged=True)
+            assert crash_test.run().exit_code == 0
+            crash_test.check_lake(converged=True)
     assert 3 <= failed < 9
 
 
 def test_a_read_only_lake_is_named(small_disk: Path) -> None:
     """On a file system mounted read-only: exit 5 says so, no byte changes, and the next run continues."""
-    ordeal = Ordeal(small_disk)
-    with ordeal.served():
-        ordeal.run()
-        ordeal.wait(days=1)
-        before = ordeal.night.bytes()
+    crash_test = CrashTest(small_disk)
+    with crash_test.served():
+        crash_test.run()
+        crash_test.wait(days=1)
+        before = crash_test.night.bytes()
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-        outcome = ordeal.run()
+        outcome = crash_test.run()
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-        check_reported(ordeal, outcome.exit_code, outcome.stderr, "write", "Read-only file system")
-        assert ordeal.night.bytes() == before
-        assert ordeal.run().exit_code == 0
-        ordeal.check_whole(converged=True)
+        check_reported(crash_test, outcome.exit_code, outcome.stderr, "write", "Read-only file system")
+        assert crash_test.night.bytes() == before
+        assert crash_test.run().exit_code == 0
+        crash_test.check_lake(converged=True)
 
 
 @pytest.mark.parametrize("place", ["", "_collector", "_collector/acme/journal", "sessions_app_daily", "coverage"])
 def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path, place: str) -> None:
     """Another file at the path of the lake or of a table: exit 5 names it, and it is left as it is."""
-    ordeal = Ordeal(tmp_path, scopes=["app"], units=["day"])
-    obstacle = ordeal.night.lake / place
+    crash_test = CrashTest(tmp_path, scopes=["app"], units=["day"])
+    obstacle = crash_test.night.lake / place
     obstacle.parent.mkdir(parents=True, exist_ok=True)
     obstacle.write_text("somebody's notes")
-    with ordeal.served():
-        outcome = ordeal.run()
+    with crash_test.served():
+        outcome = crash_test.run()
         assert outcome.exit_code == 5
         assert str(obstacle) in outcome.stderr
         assert obstacle.read_text() == "somebody's notes"
         obstacle.unlink()
-        assert ordeal.run().exit_code == 0
-        ordeal.check_whole(converged=True)
+        assert crash_test.run().exit_code == 0
+        crash_test.check_lake(converged=True)
 
 
-def check_reported(ordeal: Ordeal, exit_code: int, stderr: str, step: str, reason: str) -> None:
+def check_reported(crash_test: CrashTest, exit_code: int, stderr: str, step: str, reason: str) -> None:
     """Exit 5, with a line that says what failed and where; a lock that cannot be deleted is not reported."""
     assert "Traceback" not in stderr
     if exit_code == 0:
         assert step == "rename _collector/acme/lock.json", stderr
         return
     assert exit_code == 5, (step, stderr)
-    assert re.search(rf"cannot \w+ {re.escape(str(ordeal.night.lake))}\S*: {reason}", stderr), (step, stderr)
+    assert re.search(rf"cannot \w+ {re.escape(str(crash_test.night.lake))}\S*: {reason}", stderr), (step, stderr)
 
 
 def check_in_order(before: dict[str, bytes], cut: dict[str, bytes], complete: dict[str, bytes]) -> None:
@@ -164,9 +164,9 @@ def _rank(path: str) -> int:
     return next(rank for rank, table in enumerate(ORDER) if path.startswith(table))
 
 
-def table_bytes(ordeal: Ordeal) -> dict[str, bytes]:
+def table_bytes(crash_test: CrashTest) -> dict[str, bytes]:
     """The tables' files."""
-    return {path: data for path, data in ordeal.night.bytes().items() if not path.startswith("_collector")}
+    return {path: data for path, data in crash_test.night.bytes().items() if not path.startswith("_collector")}
 
 
 def fill(disk: Path, room: int) -> None:

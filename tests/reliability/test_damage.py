@@ -14,7 +14,7 @@ from collector.clock import SystemClock
 from collector.lake.lease import WorkspaceLock
 from collector.lake.local import LocalStore
 from collector.lake.process import ProcessIdentity
-from tests.reliability.ordeal import Ordeal, Plan
+from tests.support.crash_test import CrashPlan, CrashTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,15 +26,15 @@ COVERAGE = "coverage/workspace=acme/data.parquet"
 
 
 @pytest.fixture
-def ordeal(tmp_path: Path) -> Iterator[Ordeal]:
+def crash_test(tmp_path: Path) -> Iterator[CrashTest]:
     """A lake after two nights, the second with restatements; a third is due."""
-    ordeal, chance = Ordeal(tmp_path, scopes=["app_segment"]), Random(0)  # noqa: S311
-    with ordeal.served():
+    crash_test, chance = CrashTest(tmp_path, scopes=["app_segment"]), Random(0)  # noqa: S311
+    with crash_test.served():
         for _ in range(2):
-            assert ordeal.run().exit_code == 0
-            ordeal.wait(hours=7)
-            ordeal.change(chance)
-        yield ordeal
+            assert crash_test.run().exit_code == 0
+            crash_test.wait(hours=7)
+            crash_test.change(chance)
+        yield crash_test
 
 
 def cut(file: Path) -> None:
@@ -80,173 +80,177 @@ DAMAGES = [cut, emptied, zeroed, zeroed_inside, of_another_schema, of_another_ty
     ("damage", "path"), [*((damage, DATA) for damage in DAMAGES), (cut, RESTATEMENTS), (of_another_type, RESTATEMENTS)]
 )
 def test_a_damaged_file_is_named_and_never_overwritten(
-    ordeal: Ordeal, damage: Callable[[Path], None], path: str
+    crash_test: CrashTest, damage: Callable[[Path], None], path: str
 ) -> None:
     """A run exits with 5 and names the file; `repair` quarantines it; the next run fetches its data again."""
-    file = ordeal.night.lake / path
+    file = crash_test.night.lake / path
     damage(file)
     left = file.read_bytes()
-    met = ordeal.night.run(ordeal.now)
+    met = crash_test.night.run(crash_test.now)
     assert (met.exit_code, f"{path} is damaged" in met.stderr) == (5, True), met.stderr
     assert "collector repair" in met.stderr
     assert file.read_bytes() == left
 
-    (found,) = check_repair(ordeal)
+    (found,) = check_repair(crash_test)
     assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/quarantine/{path}")
-    assert (ordeal.night.lake / found["moved_to"]).read_bytes() == left
+    assert (crash_test.night.lake / found["moved_to"]).read_bytes() == left
     assert ("restatements" in found["then"]) == (path == RESTATEMENTS)
-    assert ordeal.night.run(ordeal.now).exit_code == 0
-    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+    assert crash_test.night.run(crash_test.now).exit_code == 0
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
-def test_a_file_with_rows_of_another_month_is_damaged(ordeal: Ordeal) -> None:
+def test_a_file_with_rows_of_another_month_is_damaged(crash_test: CrashTest) -> None:
     """A valid file in another's place is found, and the data that belongs there is fetched again."""
-    of_another_month(ordeal.night.lake / DATA)
-    (found,) = check_repair(ordeal)
+    of_another_month(crash_test.night.lake / DATA)
+    (found,) = check_repair(crash_test)
     assert "2026-12-01" in found["reason"]
-    assert ordeal.night.run(ordeal.now).exit_code == 0
-    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+    assert crash_test.night.run(crash_test.now).exit_code == 0
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
-def test_a_file_damaged_twice_is_kept_twice(ordeal: Ordeal) -> None:
+def test_a_file_damaged_twice_is_kept_twice(crash_test: CrashTest) -> None:
     """A quarantined file is never overwritten by one that is quarantined later."""
     for _ in range(2):
-        cut(ordeal.night.lake / DATA)
-        check_repair(ordeal)
-        assert ordeal.night.run(ordeal.now).exit_code == 0
-    kept = {path for path in ordeal.night.bytes() if "/quarantine/" in path}
+        cut(crash_test.night.lake / DATA)
+        check_repair(crash_test)
+        assert crash_test.night.run(crash_test.now).exit_code == 0
+    kept = {path for path in crash_test.night.bytes() if "/quarantine/" in path}
     assert kept == {f"_collector/acme/quarantine/{DATA}", f"_collector/acme/quarantine/{DATA}.2"}
 
 
-def test_a_damaged_log_loses_only_the_log(ordeal: Ordeal) -> None:
+def test_a_damaged_log_loses_only_the_log(crash_test: CrashTest) -> None:
     """Nothing is requested again, and no count is lost."""
-    ordeal.run()
-    log = next((ordeal.night.lake / "collection_log").rglob("*.parquet"))
+    crash_test.run()
+    log = next((crash_test.night.lake / "collection_log").rglob("*.parquet"))
     cut(log)
-    (found,) = check_repair(ordeal)
-    assert (found["kind"], found["path"]) == ("log", str(log.relative_to(ordeal.night.lake)))
-    assert ordeal.night.run(ordeal.now).report["requests"] == 0
-    ordeal.check_whole(converged=True)
+    (found,) = check_repair(crash_test)
+    assert (found["kind"], found["path"]) == ("log", str(log.relative_to(crash_test.night.lake)))
+    assert crash_test.night.run(crash_test.now).report["requests"] == 0
+    crash_test.check_lake(converged=True)
 
 
 @pytest.mark.parametrize("damage", [zeroed, zeroed_inside, of_another_schema, lambda file: file.unlink()])
-def test_lost_coverage_costs_requests_and_no_data(ordeal: Ordeal, damage: Callable[[Path], None]) -> None:
+def test_lost_coverage_costs_requests_and_no_data(crash_test: CrashTest, damage: Callable[[Path], None]) -> None:
     """Without a repair, the run requests everything again, and restates only what has changed."""
-    ordeal.run()
-    before = ordeal.night.query("SELECT count(*) FROM {restatements}")
-    damage(ordeal.night.lake / COVERAGE)
-    again = ordeal.night.run(ordeal.now)
+    crash_test.run()
+    before = crash_test.night.query("SELECT count(*) FROM {restatements}")
+    damage(crash_test.night.lake / COVERAGE)
+    again = crash_test.night.run(crash_test.now)
     assert (again.exit_code, again.report["requests"] > 0) == (0, True)
     assert (again.report["rows_added"], again.report["rows_restated"]) == (0, 0)
-    assert ordeal.night.query("SELECT count(*) FROM {restatements}") == before
-    ordeal.check_whole(converged=True)
-    assert ordeal.night.run(ordeal.now).report["requests"] == 0
+    assert crash_test.night.query("SELECT count(*) FROM {restatements}") == before
+    crash_test.check_lake(converged=True)
+    assert crash_test.night.run(crash_test.now).report["requests"] == 0
 
 
 @pytest.mark.parametrize(("damage", "repaired"), [(cut, False), (zeroed_inside, False), (of_another_schema, True)])
-def test_a_damaged_journal_is_requested_again(ordeal: Ordeal, damage: Callable[[Path], None], repaired: bool) -> None:
+def test_a_damaged_journal_is_requested_again(
+    crash_test: CrashTest, damage: Callable[[Path], None], repaired: bool
+) -> None:
     """Found by a run or by a repair: that entry is quarantined and requested again, and the others are landed."""
-    assert ordeal.run_doomed(Plan(at=4, effects=("rename",), bounds={"flush_points": 1})).killed
-    first, _ = sorted((ordeal.night.lake / "_collector/acme/journal").rglob("*.parquet"))
+    assert crash_test.run_crashing(CrashPlan(at=4, effects=("rename",), limits={"flush_points": 1})).killed
+    first, _ = sorted((crash_test.night.lake / "_collector/acme/journal").rglob("*.parquet"))
     damage(first)
     if repaired:
-        (found,) = check_repair(ordeal)
+        (found,) = check_repair(crash_test)
         assert found["kind"] == "journal"
-    outcome = ordeal.night.run(ordeal.now)
+    outcome = crash_test.night.run(crash_test.now)
     assert (outcome.exit_code, outcome.report["requests"] > 0) == (0, True)
-    assert any(path.startswith("_collector/acme/quarantine/_collector/acme/journal") for path in ordeal.night.bytes())
-    ordeal.check_whole(converged=True)
+    assert any(
+        path.startswith("_collector/acme/quarantine/_collector/acme/journal") for path in crash_test.night.bytes()
+    )
+    crash_test.check_lake(converged=True)
 
 
-def test_a_data_file_restored_from_a_backup_is_fetched_again(ordeal: Ordeal) -> None:
+def test_a_data_file_restored_from_a_backup_is_fetched_again(crash_test: CrashTest) -> None:
     """Coverage is valid only for the version it recorded: an older file invalidates it, and so does a missing one."""
-    backup = ordeal.night.folder / "backup.parquet"
-    shutil.copy2(ordeal.night.lake / DATA, backup)
-    assert ordeal.run().exit_code == 0
-    shutil.copy2(backup, ordeal.night.lake / DATA)
-    put_back = ordeal.night.run(ordeal.now)
+    backup = crash_test.night.folder / "backup.parquet"
+    shutil.copy2(crash_test.night.lake / DATA, backup)
+    assert crash_test.run().exit_code == 0
+    shutil.copy2(backup, crash_test.night.lake / DATA)
+    put_back = crash_test.night.run(crash_test.now)
     assert (put_back.exit_code, put_back.report["rows_restated"] > 0) == (0, True)
-    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
-    (ordeal.night.lake / DATA).unlink()
-    gone = ordeal.night.run(ordeal.now)
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
+    (crash_test.night.lake / DATA).unlink()
+    gone = crash_test.night.run(crash_test.now)
     assert (gone.exit_code, gone.report["rows_added"] > 0) == (0, True)
-    ordeal.ledger.check_converged(ordeal.ledger.check_readable(), ordeal.now)
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
-def test_a_copied_lake_stays_covered(ordeal: Ordeal) -> None:
+def test_a_copied_lake_stays_covered(crash_test: CrashTest) -> None:
     """New inodes and times cause no requests: a file is identified by the landing that wrote it."""
-    ordeal.run()
-    shutil.copytree(ordeal.night.lake, ordeal.night.folder / "copy", copy_function=shutil.copyfile)
-    shutil.rmtree(ordeal.night.lake)
-    (ordeal.night.folder / "copy").rename(ordeal.night.lake)
-    again = ordeal.night.run(ordeal.now)
+    crash_test.run()
+    shutil.copytree(crash_test.night.lake, crash_test.night.folder / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(crash_test.night.lake)
+    (crash_test.night.folder / "copy").rename(crash_test.night.lake)
+    again = crash_test.night.run(crash_test.now)
     assert (again.exit_code, again.report["requests"], again.report["files_written"]) == (0, 0, 0)
-    ordeal.wait(hours=7)
-    assert ordeal.run().exit_code == 0
-    ordeal.check_whole(converged=True)
+    crash_test.wait(hours=7)
+    assert crash_test.run().exit_code == 0
+    crash_test.check_lake(converged=True)
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "repair"])
-def test_a_lake_of_a_newer_layout_is_refused(ordeal: Ordeal, command: str) -> None:
+def test_a_lake_of_a_newer_layout_is_refused(crash_test: CrashTest, command: str) -> None:
     """An older collector neither reads nor writes it: exit 2, and no byte changes."""
-    metadata = ordeal.night.lake / "_collector/acme/workspace.json"
+    metadata = crash_test.night.lake / "_collector/acme/workspace.json"
     metadata.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
-    before = ordeal.night.bytes()
-    outcome = ordeal.night.call(command)
+    before = crash_test.night.bytes()
+    outcome = crash_test.night.call(command)
     assert (outcome.exit_code, "Upgrade the collector" in outcome.stderr) == (2, True)
-    assert ordeal.night.bytes() == before
+    assert crash_test.night.bytes() == before
 
 
-def test_a_dry_repair_changes_nothing(ordeal: Ordeal) -> None:
+def test_a_dry_repair_changes_nothing(crash_test: CrashTest) -> None:
     """It names the damaged files, exits with 5, and takes no lock."""
-    cut(ordeal.night.lake / DATA)
-    before = ordeal.night.bytes()
-    outcome = ordeal.night.call("repair", "--dry-run", "--json")
+    cut(crash_test.night.lake / DATA)
+    before = crash_test.night.bytes()
+    outcome = crash_test.night.call("repair", "--dry-run", "--json")
     assert outcome.exit_code == outcome.report["exit_code"] == 5
     (found,) = outcome.report["workspaces"][0]["found"]
     assert (found["path"], found["moved_to"]) == (DATA, None)
     assert DATA in outcome.stderr
-    assert ordeal.night.bytes() == before
+    assert crash_test.night.bytes() == before
 
 
-def test_foreign_files_are_named_and_moved_with_an_option(ordeal: Ordeal) -> None:
+def test_foreign_files_are_named_and_moved_with_an_option(crash_test: CrashTest) -> None:
     """Foreign files in a table are named; --foreign moves them; files that belong to no workspace are left in place."""
-    ordeal.run()
-    folder = ordeal.night.lake / DATA
+    crash_test.run()
+    folder = crash_test.night.lake / DATA
     foreign = {folder.with_name("x.parquet.tmp"), folder.with_name("_SUCCESS"), folder.parents[1] / "data.parquet"}
-    stray = ordeal.night.lake / "sessions_app_segment_daily/_SUCCESS"
+    stray = crash_test.night.lake / "sessions_app_segment_daily/_SUCCESS"
     for file in (*foreign, stray):
         file.write_text("theirs")
-    named = ordeal.night.call("repair", "--json")
+    named = crash_test.night.call("repair", "--json")
     assert named.exit_code == 5
     assert {found["path"] for found in named.report["workspaces"][0]["found"]} == {
-        str(file.relative_to(ordeal.night.lake)) for file in foreign
+        str(file.relative_to(crash_test.night.lake)) for file in foreign
     }
-    assert named.report["strays"] == [str(stray.relative_to(ordeal.night.lake))]
+    assert named.report["strays"] == [str(stray.relative_to(crash_test.night.lake))]
     assert all(file.exists() for file in foreign)
-    assert ordeal.night.call("repair", "--foreign").exit_code == 5
+    assert crash_test.night.call("repair", "--foreign").exit_code == 5
     assert (stray.exists(), any(file.exists() for file in foreign)) == (True, False)
     stray.unlink()
-    assert ordeal.night.call("repair").exit_code == 0
-    ordeal.check_whole(converged=True)
+    assert crash_test.night.call("repair").exit_code == 0
+    crash_test.check_lake(converged=True)
 
 
-def test_a_repair_does_not_wait_for_a_run(ordeal: Ordeal) -> None:
+def test_a_repair_does_not_wait_for_a_run(crash_test: CrashTest) -> None:
     """If another run has locked the workspace: exit 4, with its pid and host, and nothing is moved."""
-    cut(ordeal.night.lake / DATA)
-    store = LocalStore(ordeal.night.lake, "_collector/acme")
+    cut(crash_test.night.lake / DATA)
+    store = LocalStore(crash_test.night.lake, "_collector/acme")
     WorkspaceLock(store, "acme", SystemClock(), "a-run", ProcessIdentity(4711, "another-host", "1")).acquire()
-    before = ordeal.night.bytes()
-    busy = ordeal.night.call("repair", "--json")
+    before = crash_test.night.bytes()
+    busy = crash_test.night.call("repair", "--json")
     assert (busy.exit_code, "pid 4711 on another-host" in busy.stderr) == (4, True)
-    assert ordeal.night.bytes() == before
+    assert crash_test.night.bytes() == before
 
 
-def check_repair(ordeal: Ordeal) -> list[dict[str, str]]:
+def check_repair(crash_test: CrashTest) -> list[dict[str, str]]:
     """Repair; a second repair confirms that all remaining files are sound. Returns what was found."""
-    outcome = ordeal.night.call("repair", "--json")
+    outcome = crash_test.night.call("repair", "--json")
     assert outcome.exit_code == 0, outcome.stderr
-    assert ordeal.night.call("repair", "--json").report["workspaces"][0]["found"] == []
-    assert not (ordeal.night.lake / "_collector/acme/lock.json").exists()
+    assert crash_test.night.call("repair", "--json").report["workspaces"][0]["found"] == []
+    assert not (crash_test.night.lake / "_collector/acme/lock.json").exists()
     found: list[dict[str, str]] = outcome.report["workspaces"][0]["found"]
     return found

@@ -13,7 +13,7 @@ from collector.lake.store import NO_FILE, Conflict, Replacement, Stage, Staged, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tests.simulation.mortal import Mortal
+    from tests.simulation.simulated_process import SimulatedProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class File:
 
 @dataclass(slots=True)
 class Disk:
-    """`files` by path; `staged` by (workspace, number); `published` is told what came in place, and where."""
+    """`files` by path; `staged` by (workspace, number); `published` is called for each published file."""
 
     published: Callable[[str, pa.Buffer], None]
     files: dict[str, File] = field(default_factory=dict)
@@ -34,18 +34,18 @@ class Disk:
     _versions: int = 0
 
     def next_version(self) -> int:
-        """A number that no version had."""
+        """The number of the next version."""
         self._versions += 1
         return self._versions
 
     def put(self, path: str, content: pa.Buffer) -> Version:
-        """Replace a file by another version."""
+        """Write a new version of a file."""
         version = f"v{self.next_version()}"
         self.files[path] = File(content, version)
         return version
 
     def version(self, path: str) -> Version:
-        """The version that is there."""
+        """The present version, or NO_FILE."""
         file = self.files.get(path)
         return file.version if file else NO_FILE
 
@@ -53,24 +53,24 @@ class Disk:
 class MemoryStore:
     """`Store`, as one process sees one workspace's part of the disk."""
 
-    def __init__(self, disk: Disk, process: Mortal, workspace: str) -> None:
+    def __init__(self, disk: Disk, process: SimulatedProcess, workspace: str) -> None:
         self._disk, self._process, self._workspace = disk, process, workspace
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
-        """The file and its tag, or None."""
-        self._process.breathe()
+        """The file and its version, or None."""
+        self._process.check_alive()
         file = self._disk.files.get(path)
         return (pa.BufferReader(file.content), file.version) if file else None
 
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
-        self._process.breathe()
+        self._process.check_alive()
         return {path: file.version for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
 
     @contextmanager
     def stage(self) -> Iterator[MemoryStage]:
-        """Write where no reader looks. A process that dies leaves what was written."""
-        self._process.breathe()
+        """Stage a file. A process that is killed leaves it staged."""
+        self._process.check_alive()
         place = (self._workspace, self._disk.next_version())
         stage = MemoryStage(place)
         yield stage
@@ -78,7 +78,7 @@ class MemoryStore:
         self._disk.staged[place] = stage.finish()
 
     def publish(self, replacement: Replacement) -> Version:
-        """Put a staged file in place."""
+        """Publish a staged file."""
         try:
             self._process.effect("publish")
             self._check(replacement.path, replacement.expected)
@@ -105,8 +105,8 @@ class MemoryStore:
         self._disk.put(to, self._disk.files.pop(path).content)
 
     def delete_staged(self) -> None:
-        """Drop what is staged for the workspace."""
-        self._process.breathe()
+        """Delete what is staged for the workspace."""
+        self._process.check_alive()
         for place in [place for place in self._disk.staged if place[0] == self._workspace]:
             self._process.effect("sweep")
             self._disk.staged.pop(place, None)
@@ -123,14 +123,14 @@ class MemoryStore:
 
 
 class MemoryStage(Stage):
-    """`Stage`: a file under way."""
+    """`Stage`: a file that is being written."""
 
     def __init__(self, place: tuple[str, int]) -> None:
         self.sink = pa.BufferOutputStream()
         self._place = place
 
     def finish(self) -> pa.Buffer:
-        """The content, whole."""
+        """The complete content."""
         content = self.sink.getvalue()
         self._staged = Staged(self._place, content.size)
         return content

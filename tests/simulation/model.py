@@ -1,7 +1,7 @@
-"""What the lake must hold, worked out anew from what went into the journal, one plain row at a time.
+"""What the lake must hold, computed from the journal, one plain row at a time.
 
-In: each journal entry as it became safe. Out: rows by partition, restatements, coverage and log of one workspace. It
-shares no code with merge, landing or coverage table; it holds the rules of CONTRACT section 4 in their plainest form.
+In: each journal file when it is written. Out: rows by partition, restatements, coverage and log of one workspace. It
+shares no code with merge, landing or coverage table: it has the rules of CONTRACT section 4 in their simplest form.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 Key = tuple[str, str, int]
 """app_id, segment_id ("" for none), bucket."""
 
-Place = tuple[Scope, Unit, str]
+Partition = tuple[Scope, Unit, str]
 """A partition: table and month."""
 
 Rows = dict[Key, Row]
@@ -44,7 +44,7 @@ Rows = dict[Key, Row]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who answers for a journal entry."""
+    """The run that wrote a journal file."""
 
     run_id: str
     as_of: datetime
@@ -61,26 +61,26 @@ class Model:
     """
 
     zone: ZoneInfo
-    rows: dict[Place, Rows] = field(default_factory=dict)
+    rows: dict[Partition, Rows] = field(default_factory=dict)
     restatements: list[tuple[Any, ...]] = field(default_factory=list)
     answered: dict[SeriesKey, dict[int, int]] = field(default_factory=dict)
     log: list[tuple[Any, ...]] = field(default_factory=list)
     void: dict[SeriesKey, set[int]] = field(default_factory=dict)
-    changed: set[Place] = field(default_factory=set)
+    changed: set[Partition] = field(default_factory=set)
 
     def copy(self) -> Model:
-        """Itself at this moment."""
+        """A copy of the present state."""
         self.changed.clear()
         answered = {key: dict(buckets) for key, buckets in self.answered.items()}
         void = {key: set(buckets) for key, buckets in self.void.items()}
         return Model(self.zone, dict(self.rows), list(self.restatements), answered, list(self.log), void)
 
     def covered(self, key: SeriesKey) -> set[int]:
-        """The buckets that the lake should claim."""
+        """The buckets that must be in coverage."""
         return self.answered.get(key, {}).keys() - self.void.get(key, set())
 
     def covers(self, key: SeriesKey, bucket: int) -> bool:
-        """Whether the lake may claim the bucket."""
+        """Whether the bucket may be in coverage."""
         return bucket in self.answered.get(key, {}) and bucket not in self.void.get(key, ())
 
     def row(self, key: SeriesKey, bucket: int) -> Row | None:
@@ -89,7 +89,7 @@ class Model:
         return self.rows.get(place, {}).get((key.app_id or "", key.segment_id or "", bucket))
 
     def learn(self, entry: list[dict[str, Any]], run: Run) -> None:
-        """Take in one journal entry."""
+        """Apply one journal file."""
         for window in entry:
             key = key_of(window)
             self._log(key, window, run)
@@ -122,12 +122,12 @@ class Model:
     def _log(self, key: SeriesKey, window: dict[str, Any], run: Run) -> None:
         first, stop = (micros(start(key.unit, window[name], self.zone)) for name in ("first", "stop"))
         points = len(window["buckets"])
-        told = (window["reason"], window["status"], window["http_status"], window["attempts"], window["error"] or "")
-        self.log.append((run.run_id, *series(key), first, stop, *told, points, window["stop"] - window["first"]))
+        outcome = (window["reason"], window["status"], window["http_status"], window["attempts"], window["error"] or "")
+        self.log.append((run.run_id, *series(key), first, stop, *outcome, points, window["stop"] - window["first"]))
 
 
 def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
-    """A journal entry, one dict a window, with the buckets that a whole answer leaves out."""
+    """A journal file as one dict for each window. A complete answer has no list of buckets; it is filled in here."""
     rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).to_pylist()
     for row in rows:
         row["buckets"] = list(range(row["first"], row["stop"])) if row["buckets"] is None else row["buckets"]
@@ -140,7 +140,7 @@ def key_of(window: dict[str, Any]) -> SeriesKey:
 
 
 def series(key: SeriesKey) -> tuple[str, str, str, str]:
-    """A series as it stands in tables, "" for ids that it leaves out."""
+    """A series as it is in tables, "" for ids that it does not have."""
     return key.scope.value, key.unit.value, key.app_id or "", key.segment_id or ""
 
 

@@ -1,6 +1,6 @@
-"""A month of nights from one seed: runs, deaths, faults and changes, with the contract checked after each run.
+"""A month of nights from one seed: runs, crashes, faults and changes, with the contract checked after each run.
 
-`play(seed)` is the whole of it. Nothing here waits or touches a disk, a socket or a clock; the same seed gives the same
+Call `play(seed)`. Nothing here waits, or uses a disk, a socket or the system's clock; the same seed gives the same
 month, to the byte.
 """
 
@@ -18,20 +18,20 @@ from collector.environment import RunOptions
 from collector.simulator.options import Boundary, HourFormat, LateOptions, Options, PoolOptions
 from collector.simulator.options import Order as PointOrder
 from collector.simulator.simulation import Simulation
-from tests.simulation.attempt import Ended, Wall, perform
-from tests.simulation.books import Books
-from tests.simulation.braze import Braze
+from tests.simulation.drawn_run import DrawnRun, draw_run, tamper
+from tests.simulation.ledger import Ledger
 from tests.simulation.memory_store import Disk, File
+from tests.simulation.one_run import RunResult, SimulatedClock, perform
 from tests.simulation.reading import Violation
 from tests.simulation.settings import change, draw_setting
-from tests.simulation.tonight import Tonight, draw_tonight, tamper
+from tests.simulation.simulated_braze import SimulatedBraze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
 
-    from tests.simulation.attempt import Attempt
+    from tests.simulation.one_run import OneRun
 
 NIGHTS = 30
 _POOL = 1000
@@ -39,7 +39,7 @@ _POOL = 1000
 
 @dataclass(slots=True)
 class Counts:
-    """What a month, or many, came to."""
+    """What happened in a month, or in many."""
 
     months: int = 0
     nights: int = 0
@@ -71,12 +71,12 @@ def play(seed: int, nights: int = NIGHTS, first: int = 0) -> Counts:
         except BaseException as error:
             raise Violation(f"seed {seed}, the month's end: {_first(error)!r}") from error
     month.counts.months, month.counts.nights = 1, nights
-    month.counts.restatements = sum(len(books.model.restatements) for books in month.shelf.values())
+    month.counts.restatements = sum(len(ledger.model.restatements) for ledger in month.ledgers.values())
     return month.counts
 
 
 class Month:
-    """The world of a seed, and the nights in it."""
+    """The config, disk, API and ledgers of a seed, and its nights."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -84,113 +84,113 @@ class Month:
         self._setting = draw_setting(rng)
         self.config = self._setting.config
         self.disk = Disk(published=self._published)
-        self._wall = Wall(datetime.combine(self._setting.first_night, time(3), UTC))
-        self.simulation = Simulation(self._setting.known, _options(rng, seed), clock=self._wall)
-        self.shelf = {one.name: Books(self.disk, one) for one in self._setting.known}
+        self._clock = SimulatedClock(datetime.combine(self._setting.first_night, time(3), UTC))
+        self.simulation = Simulation(self._setting.known, _options(rng, seed), clock=self._clock)
+        self.ledgers = {one.name: Ledger(self.disk, one) for one in self._setting.known}
         self.counts = Counts()
-        self._now = self._wall.start
+        self._now = self._clock.start
 
     def night(self, number: int) -> None:
-        """What happens by day, and then runs until one ends well or everybody gives up for tonight."""
+        """What happens by day, and then runs until one succeeds or the night is over."""
         rng = _random(self._seed, number)
-        self._now = max(self._now, self._wall.start) + timedelta(minutes=1)
+        self._now = max(self._now, self._clock.start) + timedelta(minutes=1)
         midnight = datetime.combine(self._setting.first_night + timedelta(days=number), time(), UTC)
         self._now = max(self._now, midnight + timedelta(minutes=rng.randrange(120, 300)))
         if rng.random() < 0.2:
             self.config = change(rng, self.config, self._setting.known, self._now.date())
         if rng.random() < 0.15:
-            tamper(rng, self.disk, self.shelf)
+            tamper(rng, self.disk, self.ledgers)
         for _ in range(4):
-            tonight = draw_tonight(rng, self.config, self._now, self.counts.runs)
-            ended = self._run(tonight)
-            if self._is_over(ended, rng):
+            drawn = draw_run(rng, self.config, self._now, self.counts.runs)
+            result = self._run(drawn)
+            if self._is_over(result, rng):
                 return
 
     def end(self) -> None:
-        """With no faults, the lake converges: all that is wanted is covered, and is what the API tells."""
+        """A last run without faults: all wanted buckets are covered, and the lookback equals the API's counts."""
         self._now += timedelta(days=2)
-        ended = self._run(Tonight.plain(self.config, self._now, self.counts.runs))
-        _expect(ended.summary is not None and ended.summary.exit_code == 0, f"the last run: {ended.summary}")
-        self._again(ended)
+        result = self._run(DrawnRun.plain(self.config, self._now, self.counts.runs))
+        _expect(result.summary is not None and result.summary.exit_code == 0, f"the last run: {result.summary}")
+        self._again(result)
         for workspace in self.config.workspaces:
-            books = self.shelf[workspace.name]
-            books.is_complete(workspace, ended)
-            books.is_true(workspace, ended, self.simulation, all_of_it=False)
+            ledger = self.ledgers[workspace.name]
+            ledger.check_complete(workspace, result)
+            ledger.check_lookback(workspace, result, self.simulation)
 
-    def _run(self, tonight: Tonight) -> Ended:
-        for name, books in self.shelf.items():
-            tonight.restate(self.simulation, name, books.model)
-        self._wall.start = tonight.attempt.at
+    def _run(self, drawn: DrawnRun) -> RunResult:
+        for name, ledger in self.ledgers.items():
+            drawn.restate(self.simulation, name, ledger.model)
+        self._clock.start = drawn.one_run.at
         for workspace in self.config.workspaces:
-            self.simulation.spend(workspace.name, tonight.spent)
-        self._attempt = tonight.attempt
-        braze = Braze(
-            self.simulation, tonight.attempt.mortal, tonight.attempt.weather, _random(tonight.attempt.options.run_id)
+            self.simulation.spend(workspace.name, drawn.spent)
+        self._one_run = drawn.one_run
+        braze = SimulatedBraze(
+            self.simulation, drawn.one_run.process, drawn.one_run.network, _random(drawn.one_run.options.run_id)
         )
-        tonight.attempt.mortal.meanwhile = lambda: self._meanwhile(tonight.attempt, braze)
-        for books in self.shelf.values():
-            books.begin(braze.ledger)
-        ended = perform(tonight.attempt, self.disk, braze, self._wall)
-        self._now = self._wall.start + timedelta(seconds=ended.seconds)
+        drawn.one_run.process.meanwhile = lambda: self._meanwhile(drawn.one_run, braze)
+        for ledger in self.ledgers.values():
+            ledger.start_run(braze.answers)
+        result = perform(drawn.one_run, self.disk, braze, self._clock)
+        self._now = self._clock.start + timedelta(seconds=result.seconds)
         self.counts.runs += 1
-        self.counts.kills += ended.killed
-        self.counts.failed_writes += ended.attempt.mortal.failed
-        self.counts.requests += ended.braze.requests
-        for books in self.shelf.values():
-            books.check(ended)
-        return ended
+        self.counts.kills += result.killed
+        self.counts.failed_writes += result.one_run.process.failed
+        self.counts.requests += result.braze.requests
+        for ledger in self.ledgers.values():
+            ledger.check(result)
+        return result
 
-    def _meanwhile(self, asleep: Attempt, braze: Braze) -> None:
-        """A run sleeps past its lease; another one takes its workspaces over, and an hour later the first wakes up."""
-        holders = self._held_by(asleep.options.run_id)
-        self._now = self._wall.now() + timedelta(hours=1)
-        another = Tonight.plain(asleep.config, self._now, self.counts.runs)
-        with ThreadPoolExecutor(1) as elsewhere:  # this thread is in the event loop of the one that sleeps
+    def _meanwhile(self, suspended: OneRun, braze: SimulatedBraze) -> None:
+        """A run is suspended beyond its lease, another run takes over, and an hour later the first one resumes."""
+        holders = self._held_by(suspended.options.run_id)
+        self._now = self._clock.now() + timedelta(hours=1)
+        another = DrawnRun.plain(suspended.config, self._now, self.counts.runs)
+        with ThreadPoolExecutor(1) as elsewhere:  # this thread runs the event loop of the suspended run
             elsewhere.submit(self._run, another).result()
-        self._wall.start = self._now + timedelta(hours=1)
-        self._attempt = asleep
+        self._clock.start = self._now + timedelta(hours=1)
+        self._one_run = suspended
         self.counts.sleeps += 1
-        for name, books in self.shelf.items():
-            books.wakes(braze.ledger, held=name in holders)
+        for name, ledger in self.ledgers.items():
+            ledger.resume_run(braze.answers, held=name in holders)
 
     def _held_by(self, run_id: str) -> set[str]:
         """The workspaces whose lock the run holds."""
-        locks = {name: self.disk.files.get(f"_collector/{name}/lock.json") for name in self.shelf}
+        locks = {name: self.disk.files.get(f"_collector/{name}/lock.json") for name in self.ledgers}
         return {name for name, lock in locks.items() if lock and run_id in lock.content.to_pybytes().decode()}
 
-    def _is_over(self, ended: Ended, rng: Random) -> bool:
-        """Whether nothing more is done tonight; else some minutes pass."""
-        if ended.summary is not None and ended.summary.exit_code in (0, 3):
+    def _is_over(self, result: RunResult, rng: Random) -> bool:
+        """Whether the night is over; otherwise some minutes pass."""
+        if result.summary is not None and result.summary.exit_code in (0, 3):
             if rng.random() < 0.2:
-                self._again(ended)
+                self._again(result)
             return True
         self._now += timedelta(seconds=rng.choice((1, 30, 90, 600)))
         return rng.random() < 0.3
 
-    def _again(self, ended: Ended) -> None:
-        """A second run with the same as_of right after a clean and whole one sends nothing and changes no byte."""
-        attempt, options = ended.attempt, ended.attempt.options
-        whole = (
-            ended.summary is not None
-            and ended.summary.exit_code == 0
+    def _again(self, result: RunResult) -> None:
+        """A second run with the same as_of right after a complete one sends nothing and changes no byte."""
+        one_run, options = result.one_run, result.one_run.options
+        complete = (
+            result.summary is not None
+            and result.summary.exit_code == 0
             and options == RunOptions(options.run_id, options.as_of)
         )
-        if not whole or attempt.mortal.sleeps_at:  # while it slept another run may have answered, as of later
+        if not complete or one_run.process.suspend_at:  # another run may have answered meanwhile, with a later as_of
             return
         before = self._files()
-        tonight = Tonight.plain(attempt.config, self._now, self.counts.runs, options.as_of)
-        again = self._run(tonight)
-        _expect(again.braze.requests == 0, f"asked again: {list(again.braze.ledger)[:3]}")
+        drawn = DrawnRun.plain(one_run.config, self._now, self.counts.runs, options.as_of)
+        again = self._run(drawn)
+        _expect(again.braze.requests == 0, f"requested again: {list(again.braze.answers)[:3]}")
         _expect(self._files() == before, "a run that learned nothing changed a file")
 
     def _files(self) -> dict[str, File]:
-        """All but locks: one that could not be given back may be taken and given back now."""
+        """All files but locks: a lock that could not be released before may be released by the next run."""
         return {path: file for path, file in self.disk.files.items() if not path.endswith("/lock.json")}
 
     def _published(self, path: str, content: pa.Buffer) -> None:
         parts = path.split("/")
         if len(parts) > 2 and parts[2] == "journal":
-            self.shelf[parts[1]].journaled(content, self._attempt)
+            self.ledgers[parts[1]].record_journal(content, self._one_run)
 
 
 def _options(rng: Random, seed: int) -> Options:
@@ -211,18 +211,18 @@ def _random(*parts: object) -> Random:
 
 
 def _first(error: BaseException) -> BaseException:
-    """What went wrong first, out of the groups that it came in."""
+    """The first error, out of its exception groups."""
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _expect(promise: bool, text: str) -> None:
-    if not promise:
+def _expect(holds: bool, text: str) -> None:
+    if not holds:
         raise Violation(text)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The collector's warnings are what a month is full of."""
+    """Switch logging off: a month is full of the collector's warnings."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

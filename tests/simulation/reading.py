@@ -1,7 +1,7 @@
-"""The lake's files as plain values, read with pyarrow alone: what any reader would find there.
+"""The lake's files as plain values, read with pyarrow alone, as any reader would.
 
-Each version of a file is read once. A file that does not lie where CONTRACT section 4 has it, is not whole, or has
-other columns, is a violation.
+Each version of a file is read once. A file in a place that CONTRACT section 4 does not have, one that cannot be read,
+or one with other columns is a violation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
     from tests.simulation.memory_store import Disk
-    from tests.simulation.model import Place
+    from tests.simulation.model import Partition
 
 _SCOPES = "|".join(scope.value for scope in Scope)
 _WORKSPACE = r"workspace=(?P<workspace>[a-z0-9_-]+)"
@@ -26,12 +26,14 @@ DATA = re.compile(rf"sessions_(?P<scope>{_SCOPES})_(?P<unit>daily|hourly)/{_WORK
 RESTATED = re.compile(rf"restatements/{_WORKSPACE}/{_MONTH}/data\.parquet")
 COVERED = re.compile(rf"coverage/{_WORKSPACE}/data\.parquet")
 LOGGED = re.compile(rf"collection_log/{_WORKSPACE}/run_date=\d{{4}}-\d\d-\d\d/(?P<run>\S+)-\d{{4}}\.parquet")
-OWN = re.compile(r"_collector/(?P<workspace>[a-z0-9_-]+)/(?P<what>workspace\.json|lock\.json|journal/\S+\.parquet)")
+INTERNAL = re.compile(
+    r"_collector/(?P<workspace>[a-z0-9_-]+)/(?P<what>workspace\.json|lock\.json|journal/\S+\.parquet)"
+)
 _COUNTS = ("old_sessions", "new_sessions", "revision", "previous_collected_at", "collected_at")
 
 
 class Violation(AssertionError):
-    """The lake, or a run, broke a promise."""
+    """The lake, or a run, broke a rule of the contract."""
 
 
 class Reader:
@@ -42,14 +44,14 @@ class Reader:
         self._known: dict[str, list[tuple[Any, ...]]] = {}
 
     def check_paths(self) -> None:
-        """Nothing but the files of the contract lies in the lake."""
+        """The lake has no files but those of the contract."""
         for path in self._disk.files:
-            if not any(pattern.fullmatch(path) for pattern in (DATA, RESTATED, COVERED, LOGGED, OWN)):
-                raise Violation(f"a file that no table has: {path}")
+            if not any(pattern.fullmatch(path) for pattern in (DATA, RESTATED, COVERED, LOGGED, INTERNAL)):
+                raise Violation(f"not a file of the lake: {path}")
 
     def data(self, path: str) -> list[tuple[Any, ...]]:
         """app_id, segment_id, bucket, sessions, revision, collected_at, run_id, app, segment."""
-        scope, unit, _ = place_of(path)
+        scope, unit, _ = partition_of(path)
         when = "date" if unit is Unit.DAY else "hour"
         options = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
         return self._rows(path, data_table(scope, unit).schema, options)
@@ -78,11 +80,11 @@ class Reader:
         return known
 
 
-def place_of(path: str) -> Place:
-    """The table and month of a data file."""
+def partition_of(path: str) -> Partition:
+    """The scope, unit and month of a data file."""
     match = DATA.fullmatch(path)
     if match is None:
-        raise Violation(f"no data file: {path}")
+        raise Violation(f"not a data file: {path}")
     return Scope(match["scope"]), Unit.DAY if match["unit"] == "daily" else Unit.HOUR, match["month"]
 
 
@@ -90,7 +92,7 @@ def _read(path: str, content: pa.Buffer, schema: pa.Schema, options: tuple[str, 
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise Violation(f"{path} is not whole: {error}") from error
+        raise Violation(f"{path} cannot be read: {error}") from error
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise Violation(f"{path} has other columns: {table.schema}")
     return list(zip(*(_column(table, name) for name in options), strict=True))
@@ -120,6 +122,6 @@ def _texts(column: pa.Array) -> list[str]:
 
 
 def _numbers(column: pa.Array) -> list[int]:
-    """As Python's numbers, in bulk."""
+    """As Python integers, in bulk."""
     values = memoryview(column.buffers()[1]).cast("q")
     return values[column.offset : column.offset + len(column)].tolist()

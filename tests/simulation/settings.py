@@ -78,43 +78,43 @@ def _lookback(rng: Random) -> dict[Unit, int]:
     return {Unit.DAY: rng.choice((1, 3, 14)), Unit.HOUR: rng.choice((1, 24, 60))}
 
 
-def change(rng: Random, config: Config, known: tuple[Workspace, ...], tonight: date) -> Config:
+def change(rng: Random, config: Config, known: tuple[Workspace, ...], drawn: date) -> Config:
     """The config with one change to one workspace, as its owners make them."""
     place = rng.randrange(len(config.workspaces))
     before = config.workspaces[place]
-    changed = rng.choice(_CHANGES)(rng, before, known[place], tonight)
+    changed = rng.choice(_CHANGES)(rng, before, known[place], drawn)
     if not changed.apps:
         changed = before
     return replace(config, workspaces=(*config.workspaces[:place], changed, *config.workspaces[place + 1 :]))
 
 
-def _add_app(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
+def _add_app(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
     named = {app.id for app in one.apps}
     added = [app for app in known.apps if app.id not in named][:1]
     return replace(one, apps=(*one.apps, *added))
 
 
-def _rename_app(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
+def _rename_app(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
     return _each_app(rng, one, lambda app: replace(app, name=f"{app.name}x"))
 
 
-def _retire_app(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
-    return _each_app(rng, one, lambda app: replace(app, end=tonight - timedelta(days=rng.randrange(5))))
+def _retire_app(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
+    return _each_app(rng, one, lambda app: replace(app, end=drawn - timedelta(days=rng.randrange(5))))
 
 
-def _drop_app(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
+def _drop_app(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
     return replace(one, apps=one.apps[1:])
 
 
-def _change_segments(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
+def _change_segments(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
     return replace(one, segments=known.segments if len(one.segments) < len(known.segments) else one.segments[1:])
 
 
-def _move_start(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
-    return replace(one, start=(one.start or tonight) - timedelta(days=rng.randrange(1, 12)))
+def _move_start(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
+    return replace(one, start=(one.start or drawn) - timedelta(days=rng.randrange(1, 12)))
 
 
-def _change_lookback(rng: Random, one: Workspace, known: Workspace, tonight: date) -> Workspace:
+def _change_lookback(rng: Random, one: Workspace, known: Workspace, drawn: date) -> Workspace:
     return replace(one, lookback=_lookback(rng))
 
 

@@ -14,19 +14,19 @@ from tests.simulation.reading import Violation
 
 
 def main() -> int:
-    """Play; print what failed and one line of counts. 1 where a promise was broken."""
-    told = _arguments()
+    """Play; print what failed and one line of counts. 1 if a promise was broken."""
+    arguments = _arguments()
     counts = Counts()
-    if told.seed is not None:
-        counts += play(told.seed, told.nights)
+    if arguments.seed is not None:
+        counts += play(arguments.seed, arguments.nights)
     else:
-        seeds = range(told.first, told.first + told.seeds)
+        seeds = range(arguments.first, arguments.first + arguments.seeds)
         with ProcessPoolExecutor() as processes:
-            for month in processes.map(partial(_played, nights=told.nights), seeds, chunksize=10):
+            for month in processes.map(partial(_played, nights=arguments.nights), seeds, chunksize=10):
                 counts += month
-    counts_told = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in asdict(counts).items())
+    totals = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in asdict(counts).items())
     used = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    _say(f"simulation: {counts_told}; {sum(one.ru_utime + one.ru_stime for one in used):.0f} s of processors")
+    _say(f"simulation: {totals}; {sum(one.ru_utime + one.ru_stime for one in used):.0f} s of processors")
     return 1 if counts.failures else 0
 
 
@@ -43,7 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.soak", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many months")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seed", type=int, help="play this one alone, and show where it fails")
+    parser.add_argument("--seed", type=int, help="play this one alone, and show where it failing_writes")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="nights in a month")
     return parser.parse_args()
 

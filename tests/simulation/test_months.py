@@ -1,4 +1,4 @@
-"""Months of nights, each from one seed, with CONTRACT section 4 checked after every run (`month.py` tells how)."""
+"""Months of nights, each from one seed, with CONTRACT section 4 checked after every run (see `month.py`)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _AROUND_THE_TURN = {"first": 9, "nights": 6}
 
 @pytest.mark.parametrize("chunk", range(_CHUNKS))
 def test_seeds(chunk: int) -> None:
-    """Whatever dies, fails or changes, in whichever order: nothing is lost, nothing told twice, nothing made up."""
+    """Whatever crashes, fails or changes, in any order: nothing is lost, reported twice or made up."""
     for seed in range(chunk * _SEEDS, (chunk + 1) * _SEEDS):
         play(seed, **_AROUND_THE_TURN)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whole_month(seed: int) -> None:
-    """Over thirty nights the lake stays what its answers make of it, and a clean night at their end makes it whole."""
+    """Over thirty nights the lake holds what was answered, and a last night without faults completes it."""
     counts = play(10_000 + seed)
     assert (counts.months, counts.nights, counts.failures) == (1, 30, 0)
 
 
 def test_replay() -> None:
-    """A seed replays to the byte: what it found once it finds again."""
+    """A seed gives the same month again, to the byte: what it found once it finds again."""
     first, second = _played(3), _played(3)
     assert first.counts == second.counts
     assert first.disk.files == second.disk.files

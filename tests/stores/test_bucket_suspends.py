@@ -10,11 +10,11 @@ import pytest
 
 from collector.clock import SystemClock
 from collector.lake.stores import store_factory
-from tests.builders import NOW
-from tests.processes.sleeper import DrowsyStore, LaterClock, collect
-from tests.processes.test_waking_up import BROKEN_LINKS, LAST_TOLD
-from tests.stores.bucket_night import BucketSite
+from tests.processes.test_suspended_runs import BROKEN_CHAINS, WRONG_ROWS
+from tests.stores.bucket_site import BucketSite
 from tests.stores.proxy import PASS, through_proxy
+from tests.support.builders import NOW
+from tests.support.suspending_store import ClockAhead, SuspendingStore, collect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Suspension:
         config = self.site.night.settings()
         stores = store_factory(config.lake, config.storage)
         self.site.simulation.now = NOW + timedelta(days=2)
-        self.other.append(collect(config, self.site.simulation.now, "other", LaterClock(), stores))
+        self.other.append(collect(config, self.site.simulation.now, "other", ClockAhead(), stores))
         self.landed = self.site.night.fetch()
 
     def check(self, number: int) -> None:
@@ -58,10 +58,10 @@ class Suspension:
         site, config = self.site, self.site.night.settings()
         for _ in range(2):
             assert site.night.rows() == site.truth(), f"suspended at step {number}"
-            assert site.night.query(BROKEN_LINKS) == [(0,)]
-            assert site.night.query(LAST_TOLD) == [(0,)]
+            assert site.night.query(BROKEN_CHAINS) == [(0,)]
+            assert site.night.query(WRONG_ROWS) == [(0,)]
             stores = store_factory(config.lake, config.storage)
-            assert collect(config, site.simulation.now, "after", LaterClock(), stores).exit_code == 0
+            assert collect(config, site.simulation.now, "after", ClockAhead(), stores).exit_code == 0
 
 
 def test_a_resumed_run_overwrites_nothing(tmp_path: Path, bucket: Place) -> None:
@@ -71,7 +71,7 @@ def test_a_resumed_run_overwrites_nothing(tmp_path: Path, bucket: Place) -> None
         place = bucket.at(f"before-{at}")
         suspension = Suspension(tmp_path / str(at), place)
         with suspension.site.served():
-            summary = suspension.run(DrowsyStore(place.store(), at, suspension.meanwhile))
+            summary = suspension.run(SuspendingStore(place.store(), at, suspension.meanwhile))
             if not suspension.other:
                 break
             codes.append(summary.exit_code)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from collector.model import Scope
 from collector.simulator.options import Options
-from tests.builders import NOW
-from tests.night import make_apps, make_segments
-from tests.stores.bucket_night import BucketSite
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
+from tests.support.night import make_apps, make_segments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,9 +66,9 @@ def test_of_two_runs_one_gets_the_workspace(tmp_path: Path, bucket: Place) -> No
         tmp_path, bucket, {"name": "acme"}, options=Options(latency_ms=(3000, 3000)), units=["day"], start="2026-11-01"
     )
     with site.served(), site.run() as one, site.run() as other:
-        codes = sorted([one.ended(), other.ended()])
+        codes = sorted([one.wait(), other.wait()])
     assert codes == [0, 4], one.stderr + other.stderr
-    loser = one if one.ended() == 4 else other
+    loser = one if one.wait() == 4 else other
     assert "another run" in loser.stderr
     assert site.night.rows() == site.truth()
 

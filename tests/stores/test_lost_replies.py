@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.lake.store import NO_FILE, Conflict, get, put
-from tests.builders import NOW
-from tests.stores.bucket_night import BucketSite
+from tests.stores.bucket_site import BucketSite
 from tests.stores.proxy import LOSE, PASS, REFUSE, through_proxy
+from tests.support.builders import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import pyarrow.dataset as ds
 import pytest
 from pyarrow.fs import AzureFileSystem, FileSystem, S3FileSystem
 
-from tests.builders import NOW
-from tests.night import make_apps
 from tests.stores import azurite, seaweed
-from tests.stores.bucket_night import BucketSite
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
+from tests.support.night import make_apps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from collector.config.settings import Storage
 from collector.lake.clouds import Address
 from collector.lake.store import LakeError
 from collector.lake.stores import store_factory
-from tests.night import Night, make_document
 from tests.stores.ports import HOST, free_ports
 from tests.stores.seaweed import KEY, SECRET
+from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from collector.cli.main import cli
-from tests.builders import NOW
-from tests.night import make_apps
-from tests.stores.bucket_night import BucketSite
+from tests.stores.bucket_site import BucketSite
+from tests.support.builders import NOW
+from tests.support.night import make_apps
 
 if TYPE_CHECKING:
     from pathlib import Path

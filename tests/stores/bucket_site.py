@@ -1,4 +1,4 @@
-"""A night whose lake lies in a bucket: fetched whole into a folder, and read there as the night on disk is."""
+"""A site whose lake is in a bucket. The lake is copied to a folder to be read there, as a lake on disk is."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from collector.lake.store import get
-from tests.night import Night
-from tests.processes.program import Site
+from tests.support.night import Night
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.simulator.options import Options
-    from tests.night import Row
     from tests.stores.place import Place
+    from tests.support.night import Row
 
 
 class BucketNight(Night):
-    """A folder with a config, and a lake elsewhere. Call `fetch` before `query`."""
+    """A folder with a config, and a lake in a bucket. Call `fetch` before `query`."""
 
     def __init__(self, folder: Path, document: dict[str, Any], place: Place) -> None:
         self.place = place
         super().__init__(folder, place.document(document))
 
     def fetch(self) -> dict[str, str]:
-        """Bring every object here; returns their tags."""
+        """Copy every object to the folder. Returns the version of each path."""
         shutil.rmtree(self.lake, ignore_errors=True)
         store = self.place.store()
         versions = dict(store.list(""))
@@ -39,7 +39,7 @@ class BucketNight(Night):
         return versions
 
     def rows(self) -> set[Row]:
-        """Every data row of the lake as it is now."""
+        """All data rows of the lake as it is now."""
         self.fetch()
         return super().rows()
 

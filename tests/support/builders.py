@@ -1,4 +1,4 @@
-"""Values for tests, each with defaults: a test names only what it is about."""
+"""Values for tests, with defaults: a test names only what it is about."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def make_workspace(**given: Any) -> Workspace:
 
 
 def make_series(unit: Unit = Unit.DAY, app: str = "ios", segment: str | None = None) -> Series:
-    """A series of `acme`, whose ids are its names behind `id-`."""
+    """A series of `acme`, whose ids are `id-` and its names."""
     scope = Scope.APP_SEGMENT if segment else Scope.APP
     key = SeriesKey(scope, unit, f"id-{app}", f"id-{segment}" if segment else None)
     return Series("acme", key, app, segment)
 
 
 def make_segment(name: str, **given: Any) -> Segment:
-    """A segment whose id is its name behind `id-`."""
+    """A segment whose id is `id-` and its name."""
     return Segment(name, f"id-{name}", **given)
 
 
 def days(first: str, last: str) -> Span:
-    """The day buckets of two dates and those between."""
+    """The day buckets from the first date to the last one."""
     return Span(day_number(date.fromisoformat(first)), day_number(date.fromisoformat(last)) + 1)

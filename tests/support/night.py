@@ -1,4 +1,4 @@
-"""A night as users live it: a config file, the command line, a lake on disk, and the stand-in API over real sockets."""
+"""A night as users have it, in this process: a config file, the command line, and a lake on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Row = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the program gave: exit code, its JSON, what it said on stderr."""
+    """What a command gave: its exit code, its JSON output, and stderr."""
 
     exit_code: int
     report: dict[str, Any]
@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Night:
-    """A folder with a config and its lake."""
+    """A folder with a config and its lake. Commands run in this process."""
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,12 +47,12 @@ class Night:
         self.write()
 
     def write(self) -> None:
-        """Write the config file anew; each workspace's key is `key-of-NAME`."""
+        """Write the config file. The key of each workspace is `key-of-NAME`."""
         self.config.write_text(yaml.safe_dump({"lake": "./lake", **self.document}, sort_keys=False))
 
     @property
     def environ(self) -> dict[str, str]:
-        """The keys of all workspaces."""
+        """The environment variables with the keys of all workspaces."""
         names = [workspace["name"] for workspace in self.document["workspaces"]]
         return {f"KEY_{name.upper()}": f"key-of-{name}" for name in names}
 
@@ -61,7 +61,7 @@ class Night:
         return load(self.config, {**os.environ, **self.environ}, secrets=True)
 
     def call(self, *arguments: str, environ: dict[str, str] | None = None) -> Outcome:
-        """Run the program in this process."""
+        """Run a command."""
         environ = {**self.environ, **(environ or {})}
         result = CliRunner().invoke(cli, ["--config", str(self.config), *arguments], env=environ)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -70,18 +70,18 @@ class Night:
         return Outcome(result.exit_code, report, result.stderr)
 
     def run(self, as_of: datetime, *arguments: str, environ: dict[str, str] | None = None) -> Outcome:
-        """The nightly job, as of an instant."""
+        """Run the nightly job as of an instant."""
         return self.call("run", "--json", "--as-of", as_of.isoformat(), *arguments, environ=environ)
 
     def query(self, statement: str) -> list[Row]:
-        """Rows of a DuckDB statement; `{table}` stands for a scan of that table's files."""
+        """The rows of a DuckDB statement, in which `{table}` is a scan of that table's files."""
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             table = connection.sql(statement.format_map(_Scans(self.lake))).to_arrow_table()
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def rows(self) -> set[Row]:
-        """Every data row of the lake: (workspace, scope, unit, app_id, segment_id, start of its bucket, sessions)."""
+        """All data rows of the lake: (workspace, scope, unit, app_id, segment_id, start of its bucket, sessions)."""
         found: list[Row] = []
         for table in sorted(self.lake.glob("sessions_*")):
             scope, _, kind = table.name.removeprefix("sessions_").rpartition("_")
@@ -91,7 +91,7 @@ class Night:
             found += self.query(
                 f"SELECT workspace, '{scope}', '{unit}', {app}, {segment}, {when}, sessions FROM {{{table.name}}}"
             )
-        assert len(found) == len({row[:-1] for row in found}), "a key stands twice"
+        assert len(found) == len({row[:-1] for row in found}), "a key is there twice"
         return set(found)
 
     def bytes(self) -> dict[str, bytes]:
@@ -109,7 +109,7 @@ class _Scans(dict[str, str]):
 
 
 def truth(simulation: Simulation, workspace: Workspace, now: datetime) -> set[Row]:
-    """What a lake that has converged at `now` holds of a workspace, as `Night.rows` gives it."""
+    """The rows that a complete lake has of a workspace at `now`, in the form of `Night.rows`."""
     found: set[Row] = set()
     for declared in configured_series(workspace):
         key = declared.series.key
@@ -121,7 +121,7 @@ def truth(simulation: Simulation, workspace: Workspace, now: datetime) -> set[Ro
 
 
 def make_document(url: str, *workspaces: dict[str, Any], **defaults: Any) -> dict[str, Any]:
-    """A config: fast retries, and workspaces each of which needs no more than a name."""
+    """A config with fast retries. A workspace needs nothing but a name."""
     retry = {"attempts": 6, "base_seconds": 0.005, "max_seconds": 0.05}
     return {
         "defaults": {"rate_limit": {"per_second": 5000}, "retry": retry, **defaults},
@@ -138,10 +138,10 @@ def make_document(url: str, *workspaces: dict[str, Any], **defaults: Any) -> dic
 
 
 def make_apps(count: int) -> list[dict[str, Any]]:
-    """So many apps."""
+    """The given number of apps."""
     return [{"name": f"app{number}", "id": f"id of app/{number}"} for number in range(count)]
 
 
 def make_segments(count: int) -> list[dict[str, Any]]:
-    """So many segments."""
+    """The given number of segments."""
     return [{"name": f"segment{number}", "id": f"id-segment-{number}"} for number in range(count)]

@@ -1,4 +1,4 @@
-"""Time that passes only when everybody waits, and a server that lives in it."""
+"""Virtual time, which passes only while every task waits; a small Braze server in it; and fetches in this process."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ KEY = "75480f9a-4db8-4057-8b7e-4d59bfd73709"
 
 
 class _Selector(selectors.SelectSelector):
-    """Skips each wait, and remembers how long it would have been."""
+    """Skips each wait, and adds up how long it would have been."""
 
     passed = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise AssertionError("everybody waits, and nobody for a time: a deadlock")
+            raise AssertionError("deadlock: every task waits, and none for a timer")
         self.passed += max(0.0, timeout)
         return super().select(0)
 
@@ -58,13 +58,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.passed
 
     def hold_up(self, seconds: float) -> None:
-        """Let time pass that nobody had waited for."""
+        """Let time pass that no timer waits for."""
         self._virtual.passed += seconds
 
 
 @contextmanager
 def throttled_by(loop: VirtualLoop) -> Iterator[None]:
-    """Both throttles, which read the machine's clock, read the loop's."""
+    """Make both throttles, which read the system's clock, read the loop's."""
     watch = SimpleNamespace(monotonic=loop.time)
     with patch.object(limiter, "time", watch), patch.object(throttler, "time", watch):
         yield
@@ -87,7 +87,7 @@ class VirtualClock:
 
 
 class FreeThrottle:
-    """Lets all through, and counts."""
+    """Never waits, and counts the requests."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -112,7 +112,7 @@ class FixedThrottle:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run it in virtual time; nothing may be left running at its end."""
+    """Run it in virtual time. Fails if a task is still running at its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
 
         async def alone() -> T:
@@ -124,7 +124,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def make_workspace(name: str = "acme", **changes: Any) -> Workspace:
-    """A workspace whose quota and pace hold nobody back."""
+    """A workspace whose quota and rate are no limit to a test."""
     settings: dict[str, Any] = {
         "rate_limit": RateLimit(per_hour=1_000_000, reserve=0.2, per_second=1000),
         "retry": Retry(attempts=4, base_seconds=0.5, max_seconds=60),
@@ -160,8 +160,8 @@ Fault = Callable[[Request, int], Response | None]
 
 
 @dataclass
-class Braze:
-    """A server with a quota that refills on the hour and is spent by others too; `fault` may answer in its place."""
+class VirtualBraze:
+    """A server with a quota that is reset on the hour and that other clients use too; `fault` may answer instead."""
 
     limit: int = 1_000_000
     latency: float = 0.05
@@ -195,7 +195,7 @@ class Braze:
         return self.limit - self._own - int(within * self.others_per_second)
 
     def spend(self, count: int) -> None:
-        """Others spend so many at once."""
+        """Other clients use `count` requests of the quota at once."""
         self.remaining()
         self._own += count
 
@@ -203,12 +203,12 @@ class Braze:
         now = asyncio.get_running_loop().time()
         self.requests.append((now, request.url.query.get("app_id", "")))
         left = self.remaining() - 1
-        told = {
+        rate_limit = {
             "x-ratelimit-limit": str(self.limit),
             "x-ratelimit-remaining": str(max(0, left)),
             "x-ratelimit-reset": str(int(START.timestamp()) + 3600 * (self._hour + 1)),
         }
-        headers = told if self.headers else {}
+        headers = rate_limit if self.headers else {}
         if left < 0:
             self.refused += 1
             return Response(429, headers, b'{"message":"rate limited"}')
@@ -219,8 +219,8 @@ class Braze:
 
 
 @dataclass
-class Night:
-    """One night and all that it needs."""
+class FetchRun:
+    """The fetch of one workspace, and what it needs."""
 
     server: Callable[[Request], Awaitable[Response]]
     workspace: Workspace = field(default_factory=make_workspace)
@@ -249,6 +249,6 @@ def collect(server: Callable[[Request], Awaitable[Response]], windows: list[Wind
     """All outcomes of a workspace in virtual time."""
 
     async def main() -> list[Outcome]:
-        return await Night(server, **parts).collect(windows)
+        return await FetchRun(server, **parts).collect(windows)
 
     return run(main)

@@ -1,4 +1,4 @@
-"""An ordeal: one lake that runs die on, the stand-in that they ask, and the ledger that knows what must be there."""
+"""A crash test: one lake, the runs that die on it, the stand-in, and the ledger of what the lake must hold."""
 
 from __future__ import annotations
 
@@ -23,52 +23,54 @@ from collector.simulator.answers import SeriesQuery, parse_query
 from collector.simulator.options import Options
 from collector.simulator.server import running
 from collector.simulator.simulation import Simulation
-from tests.night import Night, make_document, make_segments
-from tests.reliability.ledger import Ledger
+from tests.support.ledger import Ledger
+from tests.support.night import Night, make_document, make_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from random import Random
 
     from collector.config.settings import Workspace
-    from tests.night import Outcome
+    from tests.support.night import Outcome
 
 MONTHS_END = datetime(2026, 10, 31, 6, tzinfo=UTC)
-"""A Saturday night in New York: the next one is of another month, and its day has 25 hours."""
+"""A Saturday night in New York: the next one is in another month, and its day has 25 hours."""
 
 START = "2026-10-03"
-"""Before the lookback, so that each month holds what a night does not ask for again."""
+"""Before the lookback, so that each month has buckets that a night does not request again."""
 OLD = datetime(1970, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
-DOOMED = Path(__file__).with_name("doomed.py")
+CRASHING_PROCESS = Path(__file__).with_name("crashing_process.py")
 
 Bucket = tuple[SeriesKey, int]
 
+WRITE_EFFECTS = ("create", "write", "fsync", "rename", "remove", "mkdir")
+"""The effects that change a lake on disk."""
 
-LASTING = ("create", "write", "fsync", "rename", "remove", "mkdir")
-"""The effects that change a lake; `read` is the other."""
-
-MANY_LANDINGS: Mapping[str, float] = {"flush_points": 400, "land_bytes": 5_000}
+SMALL_LIMITS: Mapping[str, float] = {"flush_points": 400, "land_bytes": 5_000}
+"""Recorder limits with which a small run flushes and lands many times."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to happen to a doomed process.
+class CrashPlan:
+    """Where and how a process crashes.
 
-    `at`: the step, counted among the `effects`, that it dies at or that fails (0: none). `blow`: the errno it fails
-    with; 0: SIGKILL. `after`: killed from outside, so many seconds after it was ready. `bounds`: of the recorder.
+    `at`: the number of the step, counted among the `effects`, at which it crashes; 0: none. `errno`: the error with
+    which that step fails; 0: SIGKILL instead. `done_first`: an object's put or delete is done before the kill.
+    `after`: seconds after its start at which it is killed from outside. `limits`: of the recorder.
     """
 
     at: int = 0
-    blow: int = 0
-    effects: tuple[str, ...] = LASTING
+    errno: int = 0
+    done_first: bool = False
+    effects: tuple[str, ...] = WRITE_EFFECTS
     after: float | None = None
-    bounds: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class End:
-    """How it ended: exit code (-9: killed), what it said, and the steps it came to."""
+class CrashResult:
+    """How a process ended: exit code (-9: killed), stderr, and the steps it reached."""
 
     exit_code: int
     stderr: str
@@ -76,49 +78,49 @@ class End:
 
     @property
     def killed(self) -> bool:
-        """Whether it died before its end."""
+        """Whether it was killed."""
         return self.exit_code == -signal.SIGKILL
 
 
-class Mother:
-    """A process that has loaded the collector, and has a child for each run. Use as a context manager."""
+class CrashServer:
+    """A process that has loaded the collector, and forks a child for each run. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(DOOMED)],
+            [sys.executable, str(CRASHING_PROCESS)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
         )
 
-    def __enter__(self) -> Mother:
+    def __enter__(self) -> CrashServer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, ordeal: Ordeal, plan: Plan) -> End:
-        """A run as of the ordeal's instant, to its end or its death."""
-        night, (trace, said) = ordeal.night, (ordeal.night.folder / name for name in ("trace", "said"))
+    def run(self, night: Night, as_of: datetime, plan: CrashPlan) -> CrashResult:
+        """Run the nightly job until it ends or is killed."""
+        trace, stderr = (night.folder / name for name in ("trace", "stderr"))
         trace.unlink(missing_ok=True)
-        arguments = ["--config", str(night.config), "run", "--json", "--as-of", ordeal.now.isoformat()]
-        place = {"lake": str(night.lake), "trace": str(trace), "said": str(said)}
-        order = {**asdict(plan), **place, "environ": night.environ, "arguments": arguments}
+        arguments = ["--config", str(night.config), "run", "--json", "--as-of", as_of.isoformat()]
+        files = {"lake": str(night.lake), "trace": str(trace), "stderr": str(stderr)}
+        order = {**asdict(plan), **files, "environ": {**os.environ, **night.environ}, "arguments": arguments}
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin
         assert stdout
         stdin.write(json.dumps(order).encode() + b"\n")
         child = int(stdout.readline())
         if not select.select([stdout], [], [], plan.after if plan.after is not None else 60)[0]:
-            with suppress(ProcessLookupError):  # it has come to its end just now
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(child, signal.SIGKILL)
         exit_code = int(stdout.readline())
-        return End(exit_code, said.read_text(), trace.read_text().splitlines() if trace.exists() else [])
+        return CrashResult(exit_code, stderr.read_text(), trace.read_text().splitlines() if trace.exists() else [])
 
 
-class Ordeal:
-    """A workspace of one app and one segment, by day and by hour, across a month's end and a turn of the clocks."""
+class CrashTest:
+    """A workspace of one app and one segment, by day and by hour, across a month's end and a change of the clocks."""
 
     def __init__(
         self, folder: Path, seed: int = 0, latency_ms: tuple[float, float] = (0.0, 0.0), **defaults: Any
@@ -129,30 +131,30 @@ class Ordeal:
         self.now = MONTHS_END
         self.workspace: Workspace = self.night.settings().workspaces[0]
         self.simulation = Simulation([self.workspace], Options(seed=seed, latency_ms=latency_ms), now=self.now)
-        self.ledger = Ledger(self)
+        self.ledger = Ledger(self.night, self.simulation, self.workspace)
         self.killed = 0
-        """How many runs died so far."""
+        """How many runs have been killed so far."""
         self._as_of: dict[str, datetime] = {}
-        self._mother: Mother | None = None
+        self._server: CrashServer | None = None
 
     @contextmanager
-    def served(self) -> Iterator[Ordeal]:
-        """Serve the stand-in until the block is left."""
+    def served(self) -> Iterator[CrashTest]:
+        """Serve the stand-in until the end of the block."""
         with running(self.simulation) as url, ExitStack() as self._while_served:
             self.night.document["workspaces"][0]["endpoint"] = url
             self.night.write()
-            self.ledger.note(self.now)
+            self.ledger.record(self.now)
             yield self
-            self._mother = None
+            self._server = None
 
     def wait(self, **time: float) -> None:
-        """Let the API's clock go on: sessions come late."""
+        """Advance the API's clock: late sessions arrive."""
         self.now += timedelta(**time)
         self.simulation.now = self.now
-        self.ledger.note(self.now)
+        self.ledger.record(self.now)
 
     def change(self, chance: Random, buckets: int = 12) -> None:
-        """Let the API tell other counts of some days and hours of the last week, a moment later."""
+        """Change the API's counts of some days and hours of the last week, and advance its clock by a second."""
         for declared in configured_series(self.workspace):
             key = declared.series.key
             seconds = 3600 if key.unit is Unit.HOUR else 86400
@@ -162,29 +164,32 @@ class Ordeal:
         self.wait(seconds=1)
 
     def run(self) -> Outcome:
-        """A run that nothing happens to."""
-        with self._asking_for_nothing_known():
+        """A run in this process, without a crash."""
+        with self._no_needless_request():
             return self.night.run(self.now)
 
-    def run_doomed(self, plan: Plan) -> End:
-        """A run in a process of its own that dies, or whose disk fails."""
-        if self._mother is None:
-            self._mother = self._while_served.enter_context(Mother())
-        with self._asking_for_nothing_known():
-            end = self._mother.run(self, plan)
+    def run_crashing(self, plan: CrashPlan) -> CrashResult:
+        """A run in a process of its own that is killed, or whose disk fails."""
+        if self._server is None:
+            self._server = self._while_served.enter_context(CrashServer())
+        with self._no_needless_request():
+            end = self._server.run(self.night, self.now, plan)
         self.killed += end.killed
         return end
 
-    def check_whole(self, converged: bool = False) -> None:
-        """What must hold between runs: all reads, all is true, each restatement told once; the API's state reached."""
+    def check_lake(self, converged: bool = False) -> None:
+        """Check that every table is readable, every count is the API's, and each restatement is there once.
+
+        `converged`: also that the lake equals the API's present state.
+        """
         rows = self.ledger.check_readable()
-        self.ledger.check_told_once(rows)
+        self.ledger.check_restatements(rows)
         if converged:
             self.ledger.check_converged(rows, self.now)
 
     @contextmanager
-    def _asking_for_nothing_known(self) -> Iterator[None]:
-        """Each request holds a bucket that neither journal nor lake had an answer for, or whose answer is stale."""
+    def _no_needless_request(self) -> Iterator[None]:
+        """Each request has a bucket without an answer in journal and lake, or with a stale one; none is sent twice."""
         answered = self._answered()
         self.simulation.request_log.clear()
         yield
@@ -196,7 +201,7 @@ class Ordeal:
             self._as_of.setdefault(run_id, self.now)
 
     def _is_due(self, bucket: Bucket, answered: Mapping[Bucket, datetime]) -> bool:
-        """Whether nobody has its answer, or the one that is there is old and may have changed."""
+        """Whether there is no answer for the bucket, or a stale one within the lookback."""
         if bucket not in answered:
             return True
         unit, workspace = bucket[0].unit, self.workspace
@@ -204,7 +209,7 @@ class Ordeal:
         return bucket[1] >= lookback and answered[bucket] <= self.now - workspace.refresh_after
 
     def _answered(self) -> dict[Bucket, datetime]:
-        """When each bucket was last answered, as journal and log tell it, whichever has it."""
+        """The `as_of` of each bucket's last answer, from the journal and the log."""
         found: dict[Bucket, datetime] = {}
         for run_id, rows in self._outcomes():
             for row in rows:
@@ -217,16 +222,16 @@ class Ordeal:
         return {run_id for run_id, _ in self._outcomes()}
 
     def _outcomes(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """The files of journal and log: the run's id, and a row a window."""
+        """For each file of journal and log, the run's id and one row for each window."""
         for folder in ("_collector/acme/journal", "collection_log"):
             for file in (self.night.lake / folder).rglob("*.parquet"):
                 landing = file.parent.name if folder.endswith("journal") else file.stem
                 yield landing.rpartition("-")[0], pq.ParquetFile(file).read().to_pylist()
 
 
-def _window(ordeal: Ordeal, parameters: dict[str, str]) -> tuple[Bucket, ...]:
-    simulation = ordeal.simulation
-    question = parse_query(parameters, simulation.workspace("acme"), ordeal.now, simulation.options.boundary)
+def _window(crash_test: CrashTest, parameters: dict[str, str]) -> tuple[Bucket, ...]:
+    simulation = crash_test.simulation
+    question = parse_query(parameters, simulation.workspace("acme"), crash_test.now, simulation.options.boundary)
     assert isinstance(question, SeriesQuery), parameters
     return tuple((question.key, bucket) for bucket in range(question.span.first, question.span.stop))
 

@@ -1,4 +1,4 @@
-"""Servers that give no answer: one that says nothing, one that talks nonsense, one that is not there."""
+"""Servers that give no valid answer: one that is silent, one that does not speak HTTP, one that does not exist."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NONSENSE = b"\x16\x03\x01\x02\x00\xff\xfe<<< 220 mail.example ESMTP\r\n\r\n"
 
 
 @contextmanager
-def false_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
-    """Takes connections and says that to each, or nothing at all; yields its URL, and what counts the connections."""
+def broken_server(reply: bytes | None) -> Iterator[tuple[str, list[int]]]:
+    """Accept connections and send `reply` to each, or nothing. Yields the URL and a list that grows by connection."""
     connections: list[int] = []
     open_ones: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
@@ -28,8 +28,8 @@ def false_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
                     return
                 connections.append(1)
                 open_ones.append(peer)
-                if said is not None:
-                    peer.sendall(said)
+                if reply is not None:
+                    peer.sendall(reply)
                     peer.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=serve)
@@ -43,7 +43,7 @@ def false_server(said: bytes | None) -> Iterator[tuple[str, list[int]]]:
                 peer.close()
 
 
-def nowhere() -> str:
-    """An address that nobody listens at."""
+def unused_address() -> str:
+    """An address on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"

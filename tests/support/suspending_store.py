@@ -1,6 +1,7 @@
-"""A run that falls asleep between two steps of its store, while another one takes its workspace over and lands.
+"""A run that is suspended between two steps of its store, while another run takes over its workspace and lands.
 
-Both runs are in this process, on threads of their own: so each step is met exactly, as no signal from outside could.
+Both runs are in this process, on threads of their own: a run can be suspended exactly at a step, which no signal from
+outside could do.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ if TYPE_CHECKING:
     from collector.summary import Summary
 
 
-class LaterClock(SystemClock):
-    """The clock of a run that comes long after every lease that was taken before."""
+class ClockAhead(SystemClock):
+    """The clock of a run that starts after every earlier lease has expired."""
 
     def now(self) -> datetime:
-        """An hour later than it is."""
+        """The present instant plus one hour."""
         return super().now() + timedelta(hours=1)
 
 
-class DrowsyStore:
-    """The store within, and a step before which its run falls asleep: `meanwhile` is what then happens. Steps count."""
+class SuspendingStore:
+    """A store whose run is suspended before step `at`; `meanwhile` is called then. `steps` counts all steps."""
 
     def __init__(self, store: Store, at: int, meanwhile: Callable[[], None]) -> None:
         self._store, self._at, self._meanwhile = store, at, meanwhile
@@ -89,12 +90,12 @@ class DrowsyStore:
 
 
 def collect(config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]) -> Summary:
-    """A whole run on this thread."""
+    """Make a run on this thread."""
     return asyncio.run(_collect(config, as_of, run_id, clock, store))
 
 
-def plain(config: Config) -> Callable[[str], Store]:
-    """The stores of the config's lake."""
+def stores_of(config: Config) -> Callable[[str], Store]:
+    """What opens the store of each workspace of the config's lake."""
     return lambda workspace: open_store(config.lake, workspace)
 
 
@@ -113,9 +114,10 @@ async def _collect(
             process=ProcessIdentity.current(),
             recorder_limits=RecorderLimits(),
         )
-        return await run(config, RunOptions(run_id, as_of), env, _unwatched)
+        return await run(config, RunOptions(run_id, as_of), env, no_progress)
 
 
 @asynccontextmanager
-async def _unwatched(_: Sequence[FetchProgress], __: Clock) -> AsyncIterator[None]:
+async def no_progress(_: Sequence[FetchProgress], __: Clock) -> AsyncIterator[None]:
+    """Show no progress."""
     yield

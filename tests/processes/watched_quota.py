@@ -1,4 +1,4 @@
-"""A pool that remembers what was left of it at each request, and others who spend from it meanwhile."""
+"""A quota of the stand-in that records what was left of it at each request, and other clients that use it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.simulator.options import PoolOptions
-    from tests.processes.program import Site
+    from tests.support.site import Site
 
 
 @dataclass(slots=True)
 class Period:
-    """One period of the pool: requests taken, what the last of them left, and seconds until the first of them."""
+    """One period of the quota: requests taken and refused, what was left, and seconds until the first request."""
 
     first_after: float
     taken: int = 0
@@ -27,8 +27,8 @@ class Period:
     refused: int = 0
 
 
-class WatchedPool(QuotaServer):
-    """The stand-in's pool with a memory."""
+class WatchedQuota(QuotaServer):
+    """The stand-in's quota, with a record of each period."""
 
     def __init__(self, options: PoolOptions, clock: Clock) -> None:
         super().__init__(options, clock)
@@ -38,7 +38,7 @@ class WatchedPool(QuotaServer):
         self._alone = threading.Lock()
 
     def take(self) -> bool:
-        """Spend one, and write it down."""
+        """Take one request, and record it."""
         with self._alone:
             taken = super().take()
             number, after = divmod(self._clock.now().timestamp(), self._seconds)
@@ -49,27 +49,27 @@ class WatchedPool(QuotaServer):
             return taken
 
     def spend(self, requests: int) -> None:
-        """Others spend."""
+        """Other clients use requests."""
         with self._alone:
             super().spend(requests)
 
-    def whole(self) -> list[Period]:
-        """The periods between the first and the last, which were not used from end to end."""
+    def complete_periods(self) -> list[Period]:
+        """All periods but the first and the last, which the run did not use from end to end."""
         return [self.periods[number] for number in sorted(self.periods)][1:-1]
 
 
-def watch(site: Site, workspace: str = "acme") -> WatchedPool:
-    """Put a watched pool in the place of the workspace's own."""
+def watch(site: Site, workspace: str = "acme") -> WatchedQuota:
+    """Replace the workspace's quota by a watched one."""
     sites = site.simulation.workspaces
     key, served = next((key, served) for key, served in sites.items() if served.name == workspace)
-    pool = WatchedPool(site.simulation.options.pool, site.simulation.clock)
-    sites[key] = replace(served, quota=pool)
-    return pool
+    quota = WatchedQuota(site.simulation.options.pool, site.simulation.clock)
+    sites[key] = replace(served, quota=quota)
+    return quota
 
 
 @contextmanager
 def others_spend(site: Site, every: float, workspace: str = "acme") -> Iterator[None]:
-    """One request at a time, while the block runs."""
+    """Other clients send one request every `every` seconds, until the end of the block."""
     ended = threading.Event()
 
     def spend() -> None:

@@ -1,4 +1,4 @@
-"""What one run of a month is up against, drawn from a seed: weather, death, a full disk, an order, an interruption."""
+"""What one run of a month meets, drawn from a seed: network faults, a crash, a full disk, options, an interruption."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collector.environment import RunOptions
 from collector.lake.recorder import RecorderLimits
 from collector.plan import ALL, Selection
 from collector.simulator.options import Fault
-from tests.simulation.attempt import Attempt, Interruption
-from tests.simulation.braze import CALM, Weather
-from tests.simulation.mortal import Mortal
-from tests.simulation.reading import COVERED, DATA, place_of
+from tests.simulation.one_run import Interruption, OneRun
+from tests.simulation.reading import COVERED, DATA, partition_of
+from tests.simulation.simulated_braze import GOOD_NETWORK, Network
+from tests.simulation.simulated_process import SimulatedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collector.config.settings import Config
     from collector.model import SeriesKey
     from collector.simulator.simulation import Simulation
-    from tests.simulation.books import Books
+    from tests.simulation.ledger import Ledger
     from tests.simulation.memory_store import Disk
     from tests.simulation.model import Model
 
@@ -32,20 +32,20 @@ _WRONG = (Fault.NO_DATA, Fault.NOT_SUCCESS, Fault.QUEUED, Fault.HTML, Fault.OFF_
 
 
 @dataclass(frozen=True, slots=True)
-class Tonight:
-    """`restated`: by how much the API's counts of random buckets change first; `spent`: what others took before."""
+class DrawnRun:
+    """`spent`: other clients' requests before the run. `changes`: shares that choose the buckets to restate."""
 
-    attempt: Attempt
+    one_run: OneRun
     spent: int = 0
     changes: tuple[float, ...] = field(default=())
 
     @classmethod
-    def plain(cls, config: Config, at: datetime, number: int, as_of: datetime | None = None) -> Tonight:
-        """A run with nothing against it."""
-        return cls(Attempt(config, RunOptions(_run_id(at, number), as_of or at), at))
+    def plain(cls, config: Config, at: datetime, number: int, as_of: datetime | None = None) -> DrawnRun:
+        """A run without faults."""
+        return cls(OneRun(config, RunOptions(_run_id(at, number), as_of or at), at))
 
     def restate(self, simulation: Simulation, workspace: str, model: Model) -> None:
-        """Change what the API tells of some buckets that were landed."""
+        """Change the API's counts of some landed buckets."""
         if not self.changes:
             return
         landed = [(key, bucket) for key, buckets in model.answered.items() for bucket in buckets]
@@ -58,54 +58,54 @@ class Tonight:
             simulation.restate(workspace, key, restated)
 
 
-def draw_tonight(rng: Random, config: Config, at: datetime, number: int) -> Tonight:
-    """A run."""
+def draw_run(rng: Random, config: Config, at: datetime, number: int) -> DrawnRun:
+    """Draw a run."""
     as_of = at - timedelta(minutes=rng.choice((0, 0, 0, 0, 0, 7, 1500)))
     bound = rng.choice((None, None, None, None, None, None, rng.randrange(12)))
     spent = rng.choices((0, 900, 1000), (16, 1, 1))[0]
     if spent and at.minute < 55:
-        at = at.replace(minute=55)  # the pool refills soon: nobody learns from an hour of waiting
-    attempt = Attempt(
+        at = at.replace(minute=55)  # the quota is reset soon: an hour of waiting would show nothing more
+    one_run = OneRun(
         _narrowed(rng, config),
         RunOptions(_run_id(at, number), as_of, _selection(rng, config, at), bound),
         at,
-        _mortal(rng),
-        _weather(rng),
+        _process(rng),
+        _network(rng),
         _bounds(rng),
         rng.choice(("", "", "elsewhere")),
         _interruption(rng),
     )
     changes = tuple(rng.random() for _ in range(rng.choice((0, 0, 3, 10))))
-    return Tonight(attempt, spent, changes)
+    return DrawnRun(one_run, spent, changes)
 
 
-def tamper(rng: Random, disk: Disk, shelf: Mapping[str, Books]) -> None:
-    """Somebody deletes a file of the lake, puts an old version back, or copies it all elsewhere and back."""
-    name = rng.choice(sorted(shelf))
-    books = shelf[name]
-    files = sorted(books.judge.paths(DATA))
+def tamper(rng: Random, disk: Disk, ledgers: Mapping[str, Ledger]) -> None:
+    """Delete a file of the lake, restore an old version of one, or copy all files elsewhere and back."""
+    name = rng.choice(sorted(ledgers))
+    ledger = ledgers[name]
+    files = sorted(ledger.checker.paths(DATA))
     match rng.randrange(4):
-        case 0 if files and not books.unsettled:
+        case 0 if files and not ledger.has_pending_journal:
             path = rng.choice(files)
             del disk.files[path]
-            books.lost(path)
-        case 1 if files and not books.unsettled:
+            ledger.file_removed(path)
+        case 1 if files and not ledger.has_pending_journal:
             path = rng.choice(files)
-            content, rows = rng.choice(books.versions[path])
-            if books.model.rows[place_of(path)] is not rows:
-                books.put_back(path, rows)
+            content, rows = rng.choice(ledger.versions[path])
+            if ledger.model.rows[partition_of(path)] is not rows:
+                ledger.file_restored(path, rows)
             disk.put(path, content)
         case 2:
-            for path in books.judge.paths(COVERED):
+            for path in ledger.checker.paths(COVERED):
                 del disk.files[path]
-            books.forgot()
+            ledger.coverage_removed()
         case _:
             for path, file in list(disk.files.items()):
                 disk.put(path, file.content)
 
 
 def _narrowed(rng: Random, config: Config) -> Config:
-    """As `--workspace` does."""
+    """Select one workspace, as `--workspace` does."""
     if len(config.workspaces) == 1 or rng.random() < 0.9:
         return config
     return replace(config, workspaces=(rng.choice(config.workspaces),))
@@ -126,30 +126,30 @@ def _selection(rng: Random, config: Config, at: datetime) -> Selection:
 
 
 def _bounds(rng: Random) -> RecorderLimits:
-    """Seldom an entry for each answer, seldom a landing for each entry: both cost, and both happen in large runs."""
+    """Rarely a journal file for each answer, or a landing for each journal file: both are slow."""
     points, landing = rng.choices((1, 100, 100_000), (1, 2, 7))[0], rng.choices((1, 1 << 26), (1, 8))[0]
     return RecorderLimits(points, rng.choice((5.0, 8.0)), landing)
 
 
-def _mortal(rng: Random) -> Mortal:
+def _process(rng: Random) -> SimulatedProcess:
     match rng.randrange(11):
         case 0 | 1 | 2:
-            return Mortal(kill_at=rng.randrange(1, rng.choice((18, 18, 50))))
+            return SimulatedProcess(kill_at=rng.randrange(1, rng.choice((18, 18, 50))))
         case 3:
-            return Mortal(kill_at=rng.randrange(1, rng.choice((20, 60))), of_store=False)
+            return SimulatedProcess(kill_at=rng.randrange(1, rng.choice((20, 60))), store_effects_only=False)
         case 6:
-            return Mortal(sleeps_at=rng.randrange(1, 20))
+            return SimulatedProcess(suspend_at=rng.randrange(1, 20))
         case 4:
             first = rng.randrange(1, 16)
-            return Mortal(fails=range(first, first + rng.choice((1, 1000))))
+            return SimulatedProcess(failing_writes=range(first, first + rng.choice((1, 1000))))
         case 5:
             first = rng.randrange(1, 22)
-            return Mortal(broken=range(first, first + rng.choice((1, 1000))))
+            return SimulatedProcess(failing_effects=range(first, first + rng.choice((1, 1000))))
         case _:
-            return Mortal()
+            return SimulatedProcess()
 
 
-def _weather(rng: Random) -> Weather:
+def _network(rng: Random) -> Network:
     others = rng.choice((0, 0, 0, 5))
     match rng.randrange(8):
         case 0 | 1:
@@ -159,8 +159,8 @@ def _weather(rng: Random) -> Weather:
         case 3:
             faults, share = [rng.choice(_ROUGH)], 0.95
         case _:
-            return CALM
-    return Weather(dict.fromkeys(faults, share), others, rng.choice((0.05, 2.0)))
+            return GOOD_NETWORK
+    return Network(dict.fromkeys(faults, share), others, rng.choice((0.05, 2.0)))
 
 
 def _interruption(rng: Random) -> Interruption | None:

@@ -23,7 +23,7 @@ INSTANTS = st.integers(0, 1_100_000_000).map(
     ("day", "hours"), [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25), (date(2026, 11, 2), 24)], ids=str
 )
 def test_a_day_is_as_long_as_the_zone_makes_it(day: date, hours: int) -> None:
-    """A day of New York has 23 hours in spring, 25 in autumn, and 24 else."""
+    """A day in New York has 23 hours in spring, 25 in autumn, and 24 otherwise."""
     number = buckets.day_number(day)
     start, end = (buckets.start_of(Unit.DAY, bucket, NEW_YORK) for bucket in (number, number + 1))
     assert end - start == timedelta(hours=hours)
@@ -55,7 +55,7 @@ def test_the_newest_closed_bucket_is_the_last_that_has_settled(
 
 @given(ZONES, DAYS, st.sampled_from(Unit))
 def test_ending_at_lies_in_the_last_second_of_the_last_bucket(zone: ZoneInfo, day: int, unit: Unit) -> None:
-    """`ending_at` is one second before the bucket's end, whatever the zone does there, and bears the zone's offset."""
+    """`ending_at` is one second before the bucket's end, whatever the zone does there, and has the zone's offset."""
     bucket = day if unit is Unit.DAY else day * 24 + 5
     at = buckets.request_end(unit, Span(bucket, bucket + 1), zone)
     assert at.astimezone(UTC) + timedelta(seconds=1) == buckets.start_of(unit, bucket + 1, zone)
@@ -63,7 +63,7 @@ def test_ending_at_lies_in_the_last_second_of_the_last_bucket(zone: ZoneInfo, da
 
 
 def test_ending_at_of_a_day_looks_like_the_page_example() -> None:
-    """The last second of a local day bears that second's own offset, on the day of the change too."""
+    """The last second of a local day has that second's own offset, on the day of the change too."""
     day = buckets.day_number(date(2014, 12, 10))
     assert buckets.request_end(Unit.DAY, Span(day, day + 1), NEW_YORK).isoformat() == "2014-12-10T23:59:59-05:00"
     change = buckets.day_number(date(2026, 11, 1))

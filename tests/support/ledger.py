@@ -1,6 +1,6 @@
-"""The ledger: what the API told at each instant, kept beside the lake, and what the lake must be because of it.
+"""The ledger of a crash test: the API's counts at each instant of a run, and the checks of a lake against them.
 
-Independent of the collector's own merge: it holds every row and every restatement against the API's counts at the
+It is independent of the collector's merge: every row and every restatement is compared with the API's count at the
 instant that the row names.
 """
 
@@ -13,42 +13,43 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from tests.night import truth
+from tests.support.night import truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from tests.reliability.ordeal import Ordeal
+    from collector.config.settings import Workspace
+    from collector.simulator.simulation import Simulation
+    from tests.support.night import Night
 
 Key = tuple[object, ...]
 """(scope, unit, app_id, segment_id, start of the bucket)"""
 
 
 class Ledger:
-    """The API's counts at every instant at which a run was made."""
+    """The API's counts of one workspace, at every instant of a run."""
 
-    def __init__(self, ordeal: Ordeal) -> None:
-        self._ordeal = ordeal
-        self._told: dict[datetime, dict[Key, object]] = {}
+    def __init__(self, night: Night, simulation: Simulation, workspace: Workspace) -> None:
+        self._night, self._simulation, self._workspace = night, simulation, workspace
+        self._counts: dict[datetime, dict[Key, object]] = {}
 
-    def note(self, now: datetime) -> None:
-        """Write down what the API tells now."""
-        workspace = self._ordeal.workspace
-        rows = truth(self._ordeal.simulation, workspace, now)
-        self._told[now] = {_key(row, workspace.timezone): row[-1] for row in rows}
+    def record(self, now: datetime) -> None:
+        """Record the API's counts at `now`."""
+        rows = truth(self._simulation, self._workspace, now)
+        self._counts[now] = {_key(row, self._workspace.timezone): row[-1] for row in rows}
 
     def check_readable(self) -> Mapping[Key, tuple[Any, ...]]:
-        """Every table reads whole in DuckDB and in pyarrow, alike; no key twice; each count was the API's when seen.
+        """Check that DuckDB and pyarrow read every table alike, no key is there twice, and each count was the API's.
 
         Returns the data rows: (sessions, revision, collected_at) by key.
         """
-        folders = tables(self._ordeal.night.lake)
+        folders = tables(self._night.lake)
         counts = [f"SELECT '{table.name}', count(*) FROM {{{table.name}}}" for table in folders]
         if folders:
-            told: list[tuple[Any, ...]] = self._ordeal.night.query(" UNION ALL ".join(counts))
-            assert dict(told) == {
+            found: list[tuple[Any, ...]] = self._night.query(" UNION ALL ".join(counts))
+            assert dict(found) == {
                 table.name: ds.dataset(table, format="parquet", partitioning="hive").to_table().num_rows
                 for table in folders
             }
@@ -56,50 +57,50 @@ class Ledger:
             pq.ParquetFile(file, page_checksum_verification=True).read()
         rows = self._rows()
         for key, (sessions, _, collected_at) in rows.items():
-            assert sessions == self._told[collected_at][key], f"{key} was never {sessions} at {collected_at}"
+            assert sessions == self._counts[collected_at][key], f"{key} was never {sessions} at {collected_at}"
         return rows
 
-    def check_told_once(self, rows: Mapping[Key, tuple[Any, ...]]) -> None:
-        """The restatements of each row are a chain of all counts that it had, and its revision is their number."""
+    def check_restatements(self, rows: Mapping[Key, tuple[Any, ...]]) -> None:
+        """Check that each row's restatements are a chain of all its counts, and its revision is their number."""
         chains = self._chains()
         assert chains.keys() <= rows.keys()
         for key, row in rows.items():
             self._check_chain(key, sorted(chains.get(key, [])), row)
 
     def check_converged(self, rows: Mapping[Key, tuple[Any, ...]], now: datetime) -> None:
-        """The lake holds just what the API tells now."""
-        assert {key: row[0] for key, row in rows.items()} == self._told[now]
+        """Check that the lake has exactly the API's counts at `now`."""
+        assert {key: row[0] for key, row in rows.items()} == self._counts[now]
 
     def _rows(self) -> dict[Key, tuple[Any, ...]]:
-        zone = self._ordeal.workspace.timezone
-        scans = [_scan(table.name) for table in tables(self._ordeal.night.lake) if table.name.startswith("sessions_")]
+        zone = self._workspace.timezone
+        scans = [_scan(table.name) for table in tables(self._night.lake) if table.name.startswith("sessions_")]
         found: dict[Key, tuple[Any, ...]] = {}
-        rows: list[tuple[Any, ...]] = self._ordeal.night.query(" UNION ALL ".join(scans)) if scans else []
+        rows: list[tuple[Any, ...]] = self._night.query(" UNION ALL ".join(scans)) if scans else []
         for row in rows:
             start = row[4] or datetime.combine(row[5], time(), zone)
             key = (*row[:4], start.timestamp())
-            assert key not in found, f"{key} stands twice"
+            assert key not in found, f"{key} is there twice"
             found[key] = row[6:]
         return found
 
     def _chains(self) -> dict[Key, list[tuple[Any, ...]]]:
         chains: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
-        if (self._ordeal.night.lake / "restatements").is_dir():
-            rows: list[tuple[Any, ...]] = self._ordeal.night.query(_RESTATEMENTS)
+        if (self._night.lake / "restatements").is_dir():
+            rows: list[tuple[Any, ...]] = self._night.query(_RESTATEMENTS)
             for *series, start, revision, old, new, before, at in rows:
                 chains[*series, start.timestamp()].append((revision, old, new, before, at))
         return chains
 
     def _check_chain(self, key: Key, chain: list[tuple[Any, ...]], row: tuple[Any, ...]) -> None:
         sessions, revision, collected_at = row
-        said = f"{key}: {chain}, and the row is {row}"
-        assert [link[0] for link in chain] == list(range(1, revision + 1)), said
+        message = f"{key}: {chain}, and the row is {row}"
+        assert [link[0] for link in chain] == list(range(1, revision + 1)), message
         for number, (_, old, new, before, at) in enumerate(chain, 1):
-            assert (old, new) == (self._told[before][key], self._told[at][key]), said
-            assert old != new, said
-            assert (new, at) == (chain[number][1:4:2] if number < revision else (sessions, collected_at)), said
+            assert (old, new) == (self._counts[before][key], self._counts[at][key]), message
+            assert old != new, message
+            assert (new, at) == (chain[number][1:4:2] if number < revision else (sessions, collected_at)), message
         if not chain:
-            assert sessions == self._told[collected_at][key], said
+            assert sessions == self._counts[collected_at][key], message
 
 
 _RESTATEMENTS = """

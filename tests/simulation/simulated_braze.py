@@ -1,6 +1,7 @@
-"""The stand-in asked directly: the API's rules and truth without a socket, with faults and others' spending by seed.
+"""The stand-in without a socket: the API's rules and counts, with faults and other clients' requests from a seed.
 
-It keeps a ledger of what it was asked and told, which is what the lake is held against.
+It records each request and its answer; the lake is checked against them. `tests/support/virtual.py` has the other fake,
+`VirtualBraze`: a small server with its own quota, so that the fetcher is not only checked against the stand-in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collector.api.transport import Response
 from collector.simulator.answers import BadRequest, parse_query
 from collector.simulator.endpoint import Delivery, Endpoint, Reply, Request
 from collector.simulator.options import NO_FAULTS, Fault, Faults
-from tests.simulation.mortal import REQUEST
+from tests.simulation.simulated_process import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,88 +25,90 @@ if TYPE_CHECKING:
     from collector.model import SeriesKey, Span
     from collector.simulator.simulation import Simulation
     from collector.simulator.sites import SimulatedWorkspace
-    from tests.simulation.mortal import Mortal
+    from tests.simulation.simulated_process import SimulatedProcess
 
 Points = list[tuple[int, int]]
-Asked = tuple[str, "SeriesKey", "Span"]
-"""A window, as the API sees it: the workspace's name, the series, the buckets."""
+RequestedWindow = tuple[str, "SeriesKey", "Span"]
+"""A window as the API gets it: the workspace's name, the series, the buckets."""
 
 _HARMLESS = (None, Fault.SLOW, Fault.REPEATED)
 _NEED_POINTS = (Fault.FRACTIONAL, Fault.NEGATIVE, Fault.TEXT, Fault.OFF_BUCKET, Fault.CONFLICT)
-"""Faults that spoil a point: an answer without any stays right."""
+"""Faults that change a point: an answer without points stays right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of the last request for a window: its points, or None where no answer came; `at`: when."""
+class Answer:
+    """The last answer to a window: its points, or None without a valid answer; `at`: the virtual time in seconds."""
 
     points: Points | None
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
-    """What a night is like: the share of requests that meet each fault, and how many others send a request of ours."""
+class Network:
+    """A night's network: the share of requests that meet each fault, and other clients' requests for each of ours."""
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
     others: int = 0
     latency: float = 0.2
 
 
-CALM = Weather()
+GOOD_NETWORK = Network()
 
 
-class Braze:
-    """`Transport` of one process."""
+class SimulatedBraze:
+    """The `Transport` of one process."""
 
-    def __init__(self, simulation: Simulation, process: Mortal, weather: Weather, rng: Random) -> None:
-        self._simulation, self._process, self._weather, self._rng = simulation, process, weather, rng
+    def __init__(self, simulation: Simulation, process: SimulatedProcess, network: Network, rng: Random) -> None:
+        self._simulation, self._process, self._network, self._rng = simulation, process, network, rng
         self._endpoint = Endpoint(simulation)
-        self.ledger: dict[Asked, Told] = {}
+        self.answers: dict[RequestedWindow, Answer] = {}
         self.requests = 0
 
     async def get(self, request: ApiRequest) -> Response:
-        """Answer as Braze would, if the network lets it."""
+        """Answer as Braze would, unless the network fails."""
         self._process.effect(REQUEST)
         self.requests += 1
         authorization = request.headers.get("Authorization", "")
         site = self._simulation.workspaces[authorization.removeprefix("Bearer ")]
         question = Request("GET", request.url.path, request.url.query, authorization)
-        asked = self._asked(question, site)
-        self.ledger[asked] = Told(None, _now())
-        await asyncio.sleep(self._weather.latency * self._rng.random())
-        reply, points = self._answer(question, site, asked)
+        window = self._window(question, site)
+        self.answers[window] = Answer(None, _now())
+        await asyncio.sleep(self._network.latency * self._rng.random())
+        reply, points = self._answer(question, site, window)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
-        self._process.breathe()
+        self._process.check_alive()
         if reply.delivery is not Delivery.COMPLETE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
-        self.ledger[asked] = Told(points, _now())
+        self.answers[window] = Answer(points, _now())
         return Response(reply.status, reply.headers, reply.body)
 
-    def _answer(self, question: Request, site: SimulatedWorkspace, asked: Asked) -> tuple[Reply, Points | None]:
-        """The reply, and what it tells, or None where it is no answer."""
-        self._process.breathe()
+    def _answer(
+        self, question: Request, site: SimulatedWorkspace, window: RequestedWindow
+    ) -> tuple[Reply, Points | None]:
+        """The reply and its points, or None if it is not a valid answer."""
+        self._process.check_alive()
         fault = self._fault()
         self._simulation.faults = Faults({fault: 1.0}) if fault else NO_FAULTS
-        if self._weather.others:
-            site.quota.spend(self._rng.randrange(2 * self._weather.others))
+        if self._network.others:
+            site.quota.spend(self._rng.randrange(2 * self._network.others))
         reply = self._endpoint.answer(question)
         if reply.status != 200:
             return reply, None
-        points = self._simulation.workspace_rows(site, asked[1], asked[2], self._simulation.now)
+        points = self._simulation.workspace_rows(site, window[1], window[2], self._simulation.now)
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 
-    def _asked(self, request: Request, site: SimulatedWorkspace) -> Asked:
+    def _window(self, request: Request, site: SimulatedWorkspace) -> RequestedWindow:
         simulation = self._simulation
         question = parse_query(request.parameters, site, simulation.now, simulation.options.boundary)
         if isinstance(question, BadRequest):
-            raise TypeError(f"the API refuses what was asked: {question.message}")
+            raise TypeError(f"the API refuses the request: {question.message}")
         return site.name, question.key, question.span
 
     def _fault(self) -> Fault | None:
         left = self._rng.random()
-        for fault, rate in self._weather.rates.items():
+        for fault, rate in self._network.rates.items():
             left -= rate
             if left < 0:
                 return fault

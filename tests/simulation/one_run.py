@@ -1,9 +1,8 @@
-"""One run of the collector in virtual time, from its first effect to its end or death."""
+"""One run of the collector in virtual time, until it ends or crashes."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -14,26 +13,25 @@ from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
 from collector.lake.recorder import RecorderLimits
 from collector.run import run
-from tests.fetch.virtual import FixedThrottle, VirtualLoop
-from tests.simulation.braze import CALM, Braze, Weather
 from tests.simulation.memory_store import Disk, MemoryStore
-from tests.simulation.mortal import Killed, Mortal
+from tests.simulation.simulated_braze import GOOD_NETWORK, Network, SimulatedBraze
+from tests.simulation.simulated_process import Killed, SimulatedProcess
+from tests.support.suspending_store import no_progress
+from tests.support.virtual import FixedThrottle, VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable
 
-    from collector.clock import Clock
     from collector.config.settings import Config
     from collector.environment import RunOptions
-    from collector.fetch.fetcher import FetchProgress
     from collector.summary import Summary
 
 T = TypeVar("T")
 _NO_PROCESS = 1 << 23
-"""Beyond the highest number that a kernel gives."""
+"""Above the highest process id of a kernel."""
 
 
-class Wall:
+class SimulatedClock:
     """The one clock of a month: the instant at which the present run began, and the virtual seconds since."""
 
     def __init__(self, start: datetime) -> None:
@@ -57,7 +55,7 @@ class Wall:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """A deadline or a signal (`exit_code`) after so many seconds; `twice`: a second signal comes a moment later."""
+    """A deadline or a signal (`exit_code`) after some seconds; `twice`: a second signal follows."""
 
     seconds: float
     exit_code: int | None = None
@@ -65,68 +63,69 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A run to be made. `host`: the machine, "" for this one, where a dead process is known to be dead."""
+class OneRun:
+    """A run and its circumstances. `host`: its machine; "" is this one, whose ended processes are known."""
 
     config: Config
     options: RunOptions
     at: datetime
-    mortal: Mortal = field(default_factory=Mortal)
-    weather: Weather = CALM
-    bounds: RecorderLimits = field(default_factory=RecorderLimits)
+    process: SimulatedProcess = field(default_factory=SimulatedProcess)
+    network: Network = GOOD_NETWORK
+    limits: RecorderLimits = field(default_factory=RecorderLimits)
     host: str = ""
     interruption: Interruption | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What came of it: a summary, or None where the process died or was told twice to stop; `seconds` it took."""
+class RunResult:
+    """A run's summary, or None if the process crashed or was stopped by two signals; `seconds` it took."""
 
-    attempt: Attempt
+    one_run: OneRun
     summary: Summary | None
-    braze: Braze
+    braze: SimulatedBraze
     seconds: float
 
     @property
     def killed(self) -> bool:
-        """Whether it died."""
-        return self.attempt.mortal.dead
+        """Whether it crashed."""
+        return self.one_run.process.dead
 
 
-def perform(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall) -> Ended:
-    """Run to the end. Raises whatever the collector raises that is no death."""
-    wall.start = attempt.at
-    rng = Random(attempt.options.run_id)  # noqa: S311 - chance, no secrets
+def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock) -> RunResult:
+    """Run until it ends or crashes. Raises what the collector raises, unless that is the crash."""
+    clock.start = one_run.at
+    rng = Random(one_run.options.run_id)  # noqa: S311 - chance, no secrets
     loop = VirtualLoop()
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            summary = runner.run(_main(attempt, disk, braze, wall, rng))
+            summary = runner.run(_main(one_run, disk, braze, clock, rng))
     except BaseException as error:
-        if not attempt.mortal.dead or not _only(error, Killed, asyncio.CancelledError):
+        if not one_run.process.dead or not _only(error, Killed, asyncio.CancelledError):
             raise
         summary = None
-    return Ended(attempt, summary, braze, loop.time())
+    return RunResult(one_run, summary, braze, loop.time())
 
 
-async def _main(attempt: Attempt, disk: Disk, braze: Braze, wall: Wall, rng: Random) -> Summary | None:
+async def _main(
+    one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, rng: Random
+) -> Summary | None:
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
-    who = ProcessIdentity(_NO_PROCESS, attempt.host or ProcessIdentity.current().host, "")
     env = Environment(
-        clock=wall,
-        store=lambda workspace: MemoryStore(disk, attempt.mortal, workspace),
+        clock=clock,
+        store=lambda workspace: MemoryStore(disk, one_run.process, workspace),
         transport=braze,
         throttle=lambda workspace: FixedThrottle(workspace.rate_limit.per_second),
         rng=rng,
         offload=_inline,
         stop=stop,
-        process=ProcessIdentity(who.pid, who.host, "long ago"),
-        recorder_limits=attempt.bounds,
+        process=ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "long ago"),
+        recorder_limits=one_run.limits,
     )
-    _interrupt(attempt.interruption, stop)
+    _interrupt(one_run.interruption, stop)
     try:
-        return await run(attempt.config, attempt.options, env, _nobody_watches)
+        return await run(one_run.config, one_run.options, env, no_progress)
     except asyncio.CancelledError:
-        if attempt.mortal.dead or not (attempt.interruption and attempt.interruption.twice):
+        if one_run.process.dead or not (one_run.interruption and one_run.interruption.twice):
             raise
         return None
 
@@ -142,18 +141,13 @@ def _interrupt(interruption: Interruption | None, stop: StopRequest) -> None:
 
 
 async def _inline(work: Callable[[], T]) -> T:
-    """As a thread would, it lets others run first, and is not cancelled; nothing else happens while it works."""
+    """Like a thread, it lets other tasks run first and cannot be cancelled; nothing else runs while it works."""
     try:
         await asyncio.sleep(0)
     except asyncio.CancelledError:
         work()
         raise
     return work()
-
-
-@asynccontextmanager
-async def _nobody_watches(progress: Sequence[FetchProgress], clock: Clock) -> AsyncIterator[None]:
-    yield
 
 
 def _only(error: BaseException, *kinds: type[BaseException]) -> bool:

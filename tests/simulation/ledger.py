@@ -1,0 +1,257 @@
+"""One workspace's ledger through a month: what the API answered, what the lake must hold, what each run may do.
+
+`tests/support/ledger.py` is the other one: it checks a real lake, through DuckDB, against the API's counts. This one
+knows each answer and each journal file of a run, so it also checks requests, log, coverage and what a crash may lose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from collector.buckets import EPOCH, end_of_closed, month_span
+from collector.coverage import CoveredSpan
+from collector.lake.store import LakeBusy
+from collector.model import SeriesKey, Span, Unit
+from collector.plan import ALL, configured_series, wanted_span
+from tests.simulation.lake_checker import LakeChecker
+from tests.simulation.model import Model, Rows, Run, entry_of, first_day, key_of, micros
+from tests.simulation.reading import DATA, Reader, Violation, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from collector.config.settings import Workspace
+    from collector.simulator.simulation import Simulation
+    from collector.summary import WorkspaceSummary
+    from tests.simulation.memory_store import Disk
+    from tests.simulation.one_run import OneRun, RunResult
+    from tests.simulation.simulated_braze import Answer, RequestedWindow
+
+_MOST_UNSAFE_SECONDS = 10.0
+"""The longest time that an answer may be in memory alone (CONTRACT section 4)."""
+
+Sent = tuple[SeriesKey, Span]
+
+
+class Ledger:
+    """Call `start_run` before each run, `record_journal` for each journal file that it writes, and `check` after it."""
+
+    def __init__(self, disk: Disk, workspace: Workspace) -> None:
+        self.name = workspace.name
+        self.model = Model(workspace.timezone)
+        self.reader = Reader(disk)
+        self.checker = LakeChecker(disk, self.reader, workspace.name)
+        self.versions: dict[str, list[tuple[pa.Buffer, Rows]]] = {}
+        self._disk = disk
+        self._states = [self.model.copy()]
+        self._sure = True
+        self._newest = EPOCH
+        self.start_run({})
+
+    @property
+    def has_pending_journal(self) -> bool:
+        """Whether the lake may have a journal that is not landed."""
+        return len(self._states) > 1
+
+    def start_run(self, answers: Mapping[RequestedWindow, Answer]) -> None:
+        """A run starts. `answers` is filled with what the API answers to it."""
+        self._before = self.model.copy()
+        self._entries: list[dict[str, Any]] = []
+        self._answers = answers
+        self._overtaken = False
+
+    def resume_run(self, answers: Mapping[RequestedWindow, Answer], *, held: bool) -> None:
+        """A suspended run resumes after another run. `held`: it had this workspace's lock when it was suspended.
+
+        If it had the lock, or had already released it, it may not write to this workspace any more.
+        """
+        self.start_run(answers)
+        self._overtaken = held or any(name == self.name for name, _, _ in answers)
+
+    def record_journal(self, content: pa.Buffer, one_run: OneRun) -> None:
+        """The run has written a journal file: from now on its answers must not be lost."""
+        _require(not self._overtaken, "a run that lost its lock while suspended wrote to the journal")
+        entry = entry_of(content)
+        now = asyncio.get_running_loop().time()
+        for window in entry:
+            if window["status"] != "skipped":
+                answer = self._answer_to(window)
+                _require(
+                    window["status"] == "failed" or now - answer.at <= _MOST_UNSAFE_SECONDS,
+                    "an answer was in memory for too long",
+                )
+                points = list(zip(window["buckets"], window["sessions"], strict=True))
+                _require(
+                    (answer.points if window["status"] == "ok" else []) == points,
+                    f"answered {answer}, but the journal has {window}",
+                )
+        self._entries += entry
+        self.model.learn(entry, Run(one_run.options.run_id, one_run.options.as_of))
+
+    def check(self, result: RunResult) -> None:
+        """Check the lake, and what the run did, against the ledger."""
+        self.reader.check_paths()
+        workspace = next((one for one in result.one_run.config.workspaces if one.name == self.name), None)
+        summary = (
+            next((one for one in result.summary.workspaces if one.name == self.name), None) if result.summary else None
+        )
+        sent = [(key, span) for name, key, span in self._answers if name == self.name]
+        busy = summary is not None and isinstance(summary.problem, LakeBusy)
+        if workspace is None or (busy and not self._overtaken):
+            _require(not sent and not self._entries, "a run requested windows of a workspace that it did not hold")
+            return
+        if self._overtaken:
+            _require(summary is None or isinstance(summary.problem, LakeBusy | None), f"suspended: {summary}")
+            self.checker.check_landed(self.model, tidy=False)
+            return
+        self._check_sent(sent, workspace, result)
+        self._newest = max(self._newest, result.one_run.options.as_of)
+        if summary is None or summary.problem is not None:
+            self._check_interrupted(bool(sent))
+            if result.killed:
+                self._check_nothing_waited_long(result.seconds)
+            return
+        self._check_landed(summary, sent, tidy=not result.one_run.process.failed)
+        if result.summary and result.summary.exit_code == 0 and result.one_run.options.selection == ALL:
+            self.check_complete(workspace, result)
+
+    def check_complete(self, workspace: Workspace, result: RunResult) -> None:
+        """All wanted buckets are covered."""
+        for key, span in self._wanted(workspace, result):
+            holes = set(range(span.first, span.stop)) - self.model.covered(key)
+            _require(not holes, f"{key}: exit 0, but these wanted buckets are not covered: {sorted(holes)[:5]}")
+
+    def check_lookback(self, workspace: Workspace, result: RunResult, simulation: Simulation) -> None:
+        """The lake's counts of the lookback are those that the API answers now."""
+        for key, span in self._wanted(workspace, result):
+            first = max(span.first, self._closed(workspace, key.unit, result) - workspace.lookback[key.unit])
+            for bucket, sessions in simulation.rows(self.name, key, Span(min(first, span.stop), span.stop)):
+                row = self.model.row(key, bucket)
+                _require(
+                    row is not None and row.sessions == sessions, f"{key} {bucket}: {row}, but the API has {sessions}"
+                )
+
+    def file_removed(self, path: str) -> None:
+        """A data file was removed from outside."""
+        self._replace(path, {})
+
+    def file_restored(self, path: str, rows: Rows) -> None:
+        """An old version of a data file was restored from outside."""
+        self._replace(path, rows)
+
+    def coverage_removed(self) -> None:
+        """The coverage table was removed from outside.
+
+        If a journal is not landed yet, its landing writes a coverage table that the ledger cannot predict: the ledger
+        takes it over after the next run (`_sure`).
+        """
+        self._sure = self._sure and not self.has_pending_journal
+        for key, buckets in self.model.answered.items():
+            self.model.void.setdefault(key, set()).update(buckets)
+
+    def _replace(self, path: str, rows: Rows) -> None:
+        place = partition_of(path)
+        self.model.rows[place] = dict(rows)
+        self.model.changed.discard(place)
+        span = month_span(place[1], first_day(place[2]))
+        for key, buckets in self.model.answered.items():
+            if (key.scope, key.unit) == place[:2]:
+                self.model.void.setdefault(key, set()).update(bucket for bucket in buckets if bucket in span)
+        self._states = [self.model.copy()]
+
+    def _check_sent(self, sent: list[Sent], workspace: Workspace, result: RunResult) -> None:
+        """Only closed buckets that are unknown or stale were requested; each outcome is of a window that was sent."""
+        options = result.one_run.options
+        for key, span in sent:
+            closed = end_of_closed(key.unit, options.as_of, workspace.settle, workspace.timezone)
+            if span.stop > closed:
+                raise Violation(f"requested {key} {span}, which is not closed")
+            # A run with an earlier as_of may request more: coverage does not keep apart answers that are stale to all
+            # later runs.
+            if not options.selection.forced and self._sure and options.as_of >= self._newest:
+                stale = micros(options.as_of - workspace.refresh_after)
+                self._check_needed(key, span, closed - workspace.lookback[key.unit], stale)
+        outcomes = [
+            (key_of(row), Span(row["first"], row["stop"])) for row in self._entries if row["status"] != "skipped"
+        ]
+        _require(
+            len(set(outcomes)) == len(outcomes) and set(outcomes) <= set(sent),
+            "two outcomes of one window, or one of a window that was not sent",
+        )
+
+    def _check_needed(self, key: SeriesKey, span: Span, again: int, stale: int) -> None:
+        """Both ends of a window are due: not covered, or in the lookback (from `again` on) and stale."""
+        for bucket in (span.first, span.stop - 1):
+            answered = self._before.answered.get(key, {}).get(bucket, 0)
+            if self._before.covers(key, bucket) and not (bucket >= again and answered <= stale):
+                raise Violation(
+                    f"requested {key} {span}, but {bucket} was answered at {answered}, which is not stale at {stale}"
+                )
+
+    def _check_interrupted(self, sent: bool) -> None:
+        """The lake is between two states of the ledger.
+
+        A run that sent a request had landed the journal that it found, so the older states are no longer possible.
+        """
+        if sent:
+            self._states = [self._before]
+        self._states.append(self.model.copy())
+        self.checker.check_interrupted(self._states)
+        self.checker.check_coverage(self._states, all_of_them=False)
+
+    def _check_landed(self, summary: WorkspaceSummary, sent: list[Sent], *, tidy: bool) -> None:
+        self.checker.check_landed(self.model, tidy=tidy)
+        counted = [row["status"] for row in self._entries]
+        _require(
+            counted.count("ok") == summary.counts.ok, f"{counted.count('ok')} answers, but reported {summary.counts.ok}"
+        )
+        _require(counted.count("failed") == summary.counts.failed, "the summary counts other failures than the log")
+        _require(
+            len(sent) == summary.counts.ok + summary.counts.failed, "the log does not have one row for each window sent"
+        )
+        if not self._sure:
+            claimed = self.checker.covered_buckets(self.model.zone)
+            for key, buckets in self.model.answered.items():
+                self.model.void[key] = buckets.keys() - claimed.get(key, set())
+            self._sure = True
+        self.checker.check_coverage([self.model], all_of_them=True)
+        if "ok" in counted:
+            self.checker.check_no_void_coverage(self.model)
+        self._states = [self.model.copy()]
+        for path in self.checker.paths(DATA):
+            rows, known = self.model.rows[partition_of(path)], self.versions.setdefault(path, [])
+            if not known or known[-1][1] is not rows:
+                known.append((self._disk.files[path].content, rows))
+
+    def _check_nothing_waited_long(self, crashed_at: float) -> None:
+        safe = {(key_of(row), Span(row["first"], row["stop"])) for row in self._entries}
+        for (name, key, span), answer in self._answers.items():
+            late = name == self.name and answer.points is not None and answer.at < crashed_at - _MOST_UNSAFE_SECONDS
+            _require(not late or (key, span) in safe, f"{key} {span} was answered long before the crash, and is lost")
+
+    def _wanted(self, workspace: Workspace, result: RunResult) -> list[Sent]:
+        """The wanted buckets of each series."""
+        found = []
+        for declared in configured_series(workspace):
+            key = declared.series.key
+            first = min(self.model.covered(key), default=None)
+            runs = () if first is None else (CoveredSpan(Span(first, first + 1), result.one_run.options.as_of),)
+            found.append((key, wanted_span(declared, workspace, runs, result.one_run.options.as_of)))
+        return found
+
+    def _closed(self, workspace: Workspace, unit: Unit, result: RunResult) -> int:
+        return end_of_closed(unit, result.one_run.options.as_of, workspace.settle, workspace.timezone)
+
+    def _answer_to(self, window: dict[str, Any]) -> Answer:
+        answer = self._answers.get((self.name, key_of(window), Span(window["first"], window["stop"])))
+        if answer is None:
+            raise Violation(f"an outcome of a window that was never sent: {window}")
+        return answer
+
+
+def _require(holds: bool, text: str) -> None:
+    if not holds:
+        raise Violation(text)
