@@ -1,6 +1,6 @@
-"""`make demo`: the stand-in API, a first night, queries, a second run that has nothing to do, and the next night.
+"""`make demo`: the stand-in API, a first run, queries, a second run with nothing to do, and the run of the next night.
 
-Everything runs on this machine: the stand-in is started on a free port and stopped at the end, whatever happens.
+Everything runs on this machine. The stand-in is started on a free port and always stopped at the end.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def main() -> None:
     os.environ.update(KEYS)
     now = datetime.now(UTC).replace(microsecond=0)
     with stand_in() as url:
-        step("What would the first night cost? No request is made.", "plan", "--as-of", now.isoformat())
-        step("The first night.", "run", "--as-of", now.isoformat())
+        step("What would the first run request? `plan` sends nothing.", "plan", "--as-of", now.isoformat())
+        step("The first run.", "run", "--as-of", now.isoformat())
         for title, query in QUERIES.items():
             show(title, query)
         step(
-            "The same night again: the lake holds all that is wanted, so there is nothing to do.",
+            "The same run again: the lake is complete, so there is nothing to do.",
             "run",
             "--as-of",
             now.isoformat(),
@@ -72,7 +72,7 @@ def main() -> None:
             urllib.request.Request(f"{url}/_simulator/now?at={tomorrow:%Y-%m-%dT%H:%M:%SZ}", method="PUT")  # noqa: S310
         ).close()
         step(
-            "A day later: the new buckets, and late sessions that restate the last two weeks.",
+            "A day later: new buckets, and late sessions that restate recent days.",
             "run",
             "--as-of",
             tomorrow.isoformat(),
@@ -84,7 +84,7 @@ def main() -> None:
 
 @contextmanager
 def stand_in() -> Iterator[str]:
-    """Serve the stand-in API until the block is left; gives its URL."""
+    """Serve the stand-in API while the block runs; yields its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     text = (ROOT / "config/demo.yaml").read_text()
@@ -101,7 +101,7 @@ def stand_in() -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     import socket
 
     with socket.socket() as probe:
@@ -110,7 +110,7 @@ def free_port() -> int:
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Until the stand-in answers; ends the demo where it cannot start."""
+    """Wait until the stand-in answers; ends the demo if it does not start."""
     for _ in range(200):
         if server.poll() is not None:
             sys.exit(f"the stand-in did not start: {server.stderr.read().decode() if server.stderr else ''}")
@@ -132,13 +132,13 @@ def step(title: str, *arguments: str) -> None:
 
 
 def show(title: str, query: str) -> None:
-    """Print what DuckDB answers."""
+    """Print the result of a query in DuckDB."""
     say(title)
     print(duckdb.sql(query.format(lake=LAKE)))
 
 
 def say(title: str, arguments: Sequence[str] = ()) -> None:
-    """A heading, and the collector's command that it is about."""
+    """Print a heading, and the command below it."""
     print(f"\n== {title}", flush=True)
     if arguments:
         print(f"   $ collector --config {CONFIG.relative_to(ROOT)} {' '.join(arguments)}", flush=True)

@@ -1,8 +1,8 @@
-"""`make fuzz`: each target of `tests/fuzz` under a coverage-guided fuzzer, from the kept inputs on; then a table.
+"""`make fuzz`: runs each target of `tests/fuzz` under a coverage-guided fuzzer, starting from the saved inputs.
 
-Of what it finds, the fewest inputs that reach all new branches are added to `tests/fuzz/corpus`. An input that breaks a
-promise is left there too, under the name that is printed: `make test` fails until that is mended. To begin anew, remove
-the files whose names are forty digits: those are the fuzzer's, the others were written by people.
+Of the new inputs, the smallest set that reaches all new branches is added to `tests/fuzz/corpus`. An input that makes a
+target fail is saved there too, under the name that is printed: `make test` fails until the bug is fixed. To start from
+nothing, remove the files whose names have forty digits: the fuzzer wrote those, and people wrote the others.
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 
 
 class Outcome(NamedTuple):
-    """What came of one target: inputs tried, branches reached, and the files whose inputs broke a promise."""
+    """The result of one target: inputs tried, branches reached, and the files whose inputs fail."""
 
     name: str
     tried: int
     reached: int
-    broken: list[Path]
+    failing: list[Path]
 
 
 def main() -> None:
-    """Fuzz each target in turn; ends with 1 where one broke a promise."""
+    """Fuzz each target in turn; exits with 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for each target [default: 60]")
     parser.add_argument("targets", nargs="*", default=sorted(path.name for path in CORPUS.iterdir()))
-    asked = parser.parse_args()
-    outcomes = [fuzz(name, asked.seconds) for name in asked.targets]
+    arguments = parser.parse_args()
+    outcomes = [fuzz(name, arguments.seconds) for name in arguments.targets]
     print(f"\n  {'target':<10}{'inputs tried':>14}{'branches':>10}{'kept':>6}")
-    for name, tried, reached, broken in outcomes:
-        verdict = "a promise is broken, see above" if broken else "as promised"
+    for name, tried, reached, failing in outcomes:
+        verdict = "failed, see above" if failing else "passed"
         print(f"  {name:<10}{tried:>14,}{reached:>10,}{len(list((CORPUS / name).iterdir())):>6}  {verdict}")
-    sys.exit(any(outcome.broken for outcome in outcomes))
+    sys.exit(any(outcome.failing for outcome in outcomes))
 
 
 def fuzz(name: str, seconds: int) -> Outcome:
-    """Fuzz one target, and keep what was found."""
+    """Fuzz one target and save what was found."""
     print(f"== {name}: {seconds} s", flush=True)
     kept = CORPUS / name
     before = set(kept.iterdir())
     with tempfile.TemporaryDirectory() as finds:
         options = (f"-max_total_time={seconds}", "-timeout=10", "-print_final_stats=1")
-        code, said = atheris(name, *options, f"-artifact_prefix={_short(kept)}/", finds, _short(kept))
-        broken = sorted(set(kept.iterdir()) - before)
-        if code and not broken:
-            sys.exit(said)
-        if not broken:
+        code, output = atheris(name, *options, f"-artifact_prefix={_short(kept)}/", finds, _short(kept))
+        failing = sorted(set(kept.iterdir()) - before)
+        if code and not failing:
+            sys.exit(output)
+        if not failing:
             atheris(name, "-set_cover_merge=1", "-use_counters=0", _short(kept), finds)
-    if broken:
-        print(said[said.rfind("\n ===") :])
-    for file in broken:
-        print(f"   again: {sys.executable} -m tests.fuzz.targets {name} {_short(file)}")
-    return Outcome(name, _last(r"number_of_executed_units: (\d+)", said), _last(r"cov: (\d+)", said), broken)
+    if failing:
+        print(output[output.rfind("\n ===") :])
+    for file in failing:
+        print(f"   to repeat: {sys.executable} -m tests.fuzz.targets {name} {_short(file)}")
+    return Outcome(name, _last(r"number_of_executed_units: (\d+)", output), _last(r"cov: (\d+)", output), failing)
 
 
 def atheris(name: str, *options: str) -> tuple[int, str]:
-    """Run a target with options of libFuzzer; gives its exit code and all that it said."""
+    """Run a target with options of libFuzzer; returns its exit code and output."""
     command = [sys.executable, "-m", "tests.fuzz.run", name, *options]
     result = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -71,12 +71,12 @@ def atheris(name: str, *options: str) -> tuple[int, str]:
     return result.returncode, result.stdout.decode(errors="replace")
 
 
-def _last(pattern: str, said: str) -> int:
-    return int(re.findall(pattern, said)[-1])
+def _last(pattern: str, output: str) -> int:
+    return int(re.findall(pattern, output)[-1])
 
 
 def _short(path: Path) -> str:
-    """The path from `ROOT` on: libFuzzer starts itself through a shell, in which a blank ahead of it would part it."""
+    """The path relative to `ROOT`: libFuzzer starts itself through a shell, which would split it at a space."""
     return str(path.relative_to(ROOT))
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes constraints.txt: the newest versions that pyproject.toml allows, as a fresh environment gets them.
+# Rewrites constraints.txt with the newest versions that pyproject.toml allows, from a new environment.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,7 +1,7 @@
-"""`make soak`: what the tests do a few times, many times and with new seeds: runs killed, months simulated.
+"""`make soak`: repeats two kinds of tests many times with new seeds: runs that are killed, and simulated months.
 
-Each part is a program of its own, ends by itself, prints the seed of whatever fails, and ends with a line of figures,
-which are told again in a table. Everything is on this machine.
+Each part is a program that prints the seed of a failure and ends with a line of figures. The figures of all parts are
+repeated in a table. Everything runs on this machine.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="runs to kill, about 1.5 s each [default: 200]")
     parser.add_argument("--seeds", type=int, default=2000, help="months to simulate [default: 2000]")
-    asked = vars(parser.parse_args())
-    began, rows, failed = time.monotonic(), [], 0
+    arguments = vars(parser.parse_args())
+    started, rows, failed = time.monotonic(), [], 0
     for title, (module, option) in PARTS.items():
-        code, figures = part(module, option, asked[option.removeprefix("--")])
+        code, figures = part(module, option, arguments[option.removeprefix("--")])
         rows.append((title, "failed" if code else "passed", figures))
         failed = failed or code
-    print(f"\nsoaked for {time.monotonic() - began:.0f} s")
+    print(f"\nsoaked for {time.monotonic() - started:.0f} s")
     for title, verdict, figures in rows:
         print(f"  {title:<18}{verdict:<8}{figures}")
     sys.exit(failed)
 
 
 def part(module: str, option: str, count: int) -> tuple[int, str]:
-    """Run a part with what it says passed on; gives its exit code and last line."""
+    """Run a part and print its output; returns its exit code and last line."""
     print(f"== {module} {option} {count}", flush=True)
     last = ""
     command = [sys.executable, "-m", module, option, str(count)]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the servers that `make test-lakes` needs and pip does not have, into the folder given (.venv). Silent and quick
-# where they are there already or cannot be had: their tests are then skipped, and say why.
+# Installs the servers that `make test-lakes` needs and pip cannot install, into the given folder (.venv). Does nothing if
+# they are installed already, or if node or npm is missing: their tests are then skipped, with a reason.
 set -eu
 folder=$1/azurite
 version=3.37.0

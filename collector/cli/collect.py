@@ -112,7 +112,7 @@ def validate(ctx: click.Context, no_secrets: bool) -> None:
 def repair(ctx: click.Context, /, workspaces: tuple[str, ...], dry_run: bool, foreign: bool, as_json: bool) -> None:
     """Read every file of the lake and quarantine those that are damaged. The next run fetches their data again.
 
-    Nothing is deleted: damaged files are moved to _collector/WORKSPACE/damaged/ in the lake.
+    Nothing is deleted: damaged files are moved to _collector/WORKSPACE/quarantine/ in the lake.
 
     \b
     Exit codes:

@@ -164,7 +164,7 @@ async def _serve_until_signal(
         for line in announcement(url, workspaces, simulation):
             click.echo(line, err=True)
         await closing.wait()
-    click.echo(f"stopped after {simulation.tally.requests:,} requests", err=True)
+    click.echo(f"stopped after {simulation.request_log.requests:,} requests", err=True)
 
 
 def _variable(workspace: str) -> str:

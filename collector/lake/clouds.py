@@ -1,7 +1,10 @@
-"""From a lake's address to a client of its object store: obstore does the talking, with retries and time limits.
+"""From a lake's address to a client of its object store. obstore sends the requests, with retries and time limits.
 
-Credentials are each cloud's own. For S3 they are boto3's, which knows environment, profiles, single sign-on, web
-identity, and the roles of tasks and instances; obstore itself knows no profiles. For Google and Azure, obstore's.
+Credentials come from each cloud's usual places. For S3, boto3 finds them: environment, profiles, single sign-on, web
+identity, roles of tasks and instances (obstore does not read profiles). For Google and Azure, obstore finds them.
+
+This module is apart from `stores.py` because it imports obstore and boto3, which are an optional extra: a lake in a
+folder must work without them.
 """
 
 from __future__ import annotations
@@ -23,16 +26,16 @@ if TYPE_CHECKING:
 
     from collector.config.settings import Storage
 
-_KEPT = timedelta(minutes=10)
-"""How long credentials are used before boto3 is asked anew; those it hands out last longer, or are renewed."""
+_CREDENTIALS_TTL = timedelta(minutes=10)
+"""How long credentials are used before boto3 is called again. They are valid for longer, or boto3 renews them."""
 
-_NO_LIMIT = 1000
-"""Of retries: time bounds them."""
+_MAX_RETRIES = 1000
+"""In effect no limit: `storage.retry_seconds` limits the retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`s3://bucket/prefix`, taken apart. `account`: of `abfs://container@account.dfs.core.windows.net/prefix`."""
+    """The parts of `s3://bucket/prefix`. `account`: as in `abfs://container@account.dfs.core.windows.net/prefix`."""
 
     scheme: str
     bucket: str
@@ -41,15 +44,15 @@ class Address:
 
     @classmethod
     def of(cls, lake: str) -> Address:
-        """Take it apart."""
+        """Parse an address; empty segments of the prefix are dropped."""
         scheme, _, rest = lake.partition("://")
-        place, _, prefix = rest.partition("/")
-        bucket, _, host = place.partition("@")
+        authority, _, prefix = rest.partition("/")
+        bucket, _, host = authority.partition("@")
         return cls(scheme, bucket, "/".join(filter(None, prefix.split("/"))), host.partition(".")[0] or None)
 
 
 def make_client(lake: str, storage: Storage) -> ObjectStore:
-    """The client of the lake's bucket, as if its prefix were all there is. Raises LakeError; nothing is sent yet."""
+    """The client of the lake's bucket, with paths relative to the lake's prefix. Sends nothing; raises LakeError."""
     address = Address.of(lake)
     try:
         return _MAKERS[address.scheme](address, storage)
@@ -65,11 +68,11 @@ def _s3(address: Address, storage: Storage) -> ObjectStore:
     return S3Store(
         address.bucket,
         prefix=address.prefix or None,
-        credential_provider=Boto3CredentialProvider(session, ttl=_KEPT),
-        client_options=_limits(storage),
-        retry_config=_retries(storage),
+        credential_provider=Boto3CredentialProvider(session, ttl=_CREDENTIALS_TTL),
+        client_options=_client_options(storage),
+        retry_config=_retry_config(storage),
         config={
-            "disable_bulk_delete": True,  # one file at a time is all that is ever deleted, and every server can
+            "disable_bulk_delete": True,  # files are deleted one by one, and not every server has the bulk request
             **({"endpoint": storage.endpoint} if storage.endpoint else {}),
             **({"region": storage.region} if storage.region else {}),
         },
@@ -80,8 +83,8 @@ def _gcs(address: Address, storage: Storage) -> ObjectStore:
     return GCSStore(
         address.bucket,
         prefix=address.prefix or None,
-        client_options=_limits(storage),
-        retry_config=_retries(storage),
+        client_options=_client_options(storage),
+        retry_config=_retry_config(storage),
         config={"base_url": storage.endpoint} if storage.endpoint else {},
     )
 
@@ -91,8 +94,8 @@ def _azure(address: Address, storage: Storage) -> ObjectStore:
     return AzureStore(
         address.bucket,
         prefix=address.prefix or None,
-        client_options=_limits(storage),
-        retry_config=_retries(storage),
+        client_options=_client_options(storage),
+        retry_config=_retry_config(storage),
         config={
             **({"account_name": account} if account else {}),
             **({"endpoint": storage.endpoint} if storage.endpoint else {}),
@@ -100,16 +103,16 @@ def _azure(address: Address, storage: Storage) -> ObjectStore:
     )
 
 
-def _limits(storage: Storage) -> ClientConfig:
-    limits: ClientConfig = {"timeout": timedelta(seconds=storage.timeout_seconds)}
+def _client_options(storage: Storage) -> ClientConfig:
+    options: ClientConfig = {"timeout": timedelta(seconds=storage.timeout_seconds)}
     if storage.endpoint:
-        limits["allow_http"] = storage.endpoint.startswith("http://")
-    return limits
+        options["allow_http"] = storage.endpoint.startswith("http://")
+    return options
 
 
-def _retries(storage: Storage) -> RetryConfig:
+def _retry_config(storage: Storage) -> RetryConfig:
     return {
-        "max_retries": _NO_LIMIT if storage.retry_seconds else 0,
+        "max_retries": _MAX_RETRIES if storage.retry_seconds else 0,
         "retry_timeout": timedelta(seconds=storage.retry_seconds),
     }
 
@@ -117,7 +120,7 @@ def _retries(storage: Storage) -> RetryConfig:
 _MAKERS = {"s3": _s3, "gs": _gcs, "abfs": _azure}
 
 _ADVICE = {
-    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the machine a role",
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or assign a role to the machine",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
-    "abfs": "Set AZURE_STORAGE_ACCOUNT_NAME or storage.account, and AZURE_STORAGE_ACCOUNT_KEY where there is no role",
+    "abfs": "Set AZURE_STORAGE_ACCOUNT_NAME or storage.account, and AZURE_STORAGE_ACCOUNT_KEY if there is no role",
 }

@@ -1,19 +1,18 @@
-"""One run at a time for each workspace of a lake: a lease in a small file, renewed while the run lives.
+"""One run at a time for each workspace: `WorkspaceLock`, and `FencedStore`, which writes only while it is held.
 
-The file is created only where there is none, and replaced only where it is unchanged, so two runs never both hold it.
-A holder that died on this machine is seen at once (its process is gone); one elsewhere when its lease has run out. A
-holder that slept past its lease finds at its next renewal that it is no longer the holder; what it would publish before
-that is refused, since publishing hangs on the lock's file (`guarded.py`). Real time, never `--as-of`.
+The lock is a lease in a small file, `lock.json`. The file is created only if there is none, and replaced only if it is
+unchanged, so two runs never both hold it. The holder renews it until it releases it. A holder that died on this host is
+noticed at once, since its process has exited; one on another host when its lease has expired.
 
-A store that changes nothing once its run has lost the workspace's lock, as one does that slept past its lease.
+A lease alone does not stop a run that was suspended past its expiry and then resumes. `FencedStore` does: each
+publication is conditional on the version of the lock file, in the same step. Such a run can neither write old answers
+over newer ones nor add to a journal that the next run lands; it ends with LakeBusy.
 
-Each publication is conditional on the lock's file, in the same step, so no instant is left at which a run that wakes up
-could put old answers over newer ones, or among the journals that the next run lands.
+Time is the machine's clock, never `--as-of`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from contextlib import contextmanager, suppress
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from collector.clock import Clock
     from collector.lake.store import Replacement, Stage, Store, Version
 
-
 LEASE = timedelta(seconds=60)
 RENEW_EVERY = LEASE / 4
 
@@ -45,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who holds a workspace: what the lock file says."""
+    """The run that holds a lock: the content of the lock file. Instants are UTC; the lease expires at `until`."""
 
     run_id: str
     process: ProcessIdentity
@@ -54,165 +52,176 @@ class LockOwner:
 
 
 class WorkspaceLock:
-    """The lock of one workspace, for one run."""
+    """The lock of one workspace, for one run. Its methods may be called from any thread."""
 
     def __init__(self, store: Store, workspace: str, clock: Clock, run_id: str, process: ProcessIdentity) -> None:
         self._store, self._clock = store, clock
         self._workspace, self._path = workspace, paths.lock(workspace)
         now = clock.now()
-        self._holder = LockOwner(run_id, process, now, now + LEASE)
+        self._owner = LockOwner(run_id, process, now, now + LEASE)
+        # The version of this run's lock file; NO_FILE while it does not hold the lock. A renewal changes it. The
+        # mutex keeps renewals out while a publication on another thread is conditional on it.
         self._version: Version = NO_FILE
-        self._still = threading.Lock()  # a renewal changes the version that a publication on another thread names
+        self._mutex = threading.Lock()
 
     def acquire(self) -> None:
-        """Take the lock. Raises LakeBusy, which names the holder, where another run has it."""
-        held = get(self._store, self._path)
-        expected = NO_FILE
-        if held is not None:
-            data, expected = held
+        """Take the lock. Raises LakeBusy, which names the owner, if another run holds it."""
+        version, other = NO_FILE, None
+        found = get(self._store, self._path)
+        if found is not None:
+            data, version = found
             other = _read_owner(data)
-            if other is not None and not self._may_take_from(other):
-                raise LakeBusy(_busy(self._workspace, other))
-            if other is not None and other.process.is_gone():
-                pid = other.process.pid
-                log.warning("workspace %s: run %s died (pid %d); going on from it", self._workspace, other.run_id, pid)
-        with self._still:
-            self._write(expected)
+        if other is not None and not self._is_free(other):
+            raise LakeBusy(_busy_message(self._workspace, other))
+        if other is not None and other.process.has_exited():
+            log.warning(
+                "workspace %s: run %s (pid %d) ended without releasing its lock; continuing from its data",
+                self._workspace,
+                other.run_id,
+                other.process.pid,
+            )
+        with self._mutex:
+            self._write(version)
 
     def renew(self) -> None:
-        """Go on holding it; nothing happens where it was given back. Raises LakeBusy where another run has taken it."""
-        with self._still:
+        """Extend the lease, if it was not released. Raises LakeBusy if another run has taken the lock."""
+        with self._mutex:
             if self._version != NO_FILE:
                 self._write(self._version)
 
     def release(self) -> None:
-        """Give it back; nothing happens where it is not held, or another run has taken it."""
-        with self._still:
+        """Delete the lock file, if it is still this run's."""
+        with self._mutex:
             version, self._version = self._version, NO_FILE
             if version != NO_FILE:
-                with contextlib.suppress(Conflict):
+                with suppress(Conflict):
                     self._store.delete(self._path, version)
 
     @contextmanager
-    def held(self) -> Iterator[tuple[str, Version]]:
-        """The lock's file and its version, which no renewal changes meanwhile. Raises LakeError once given back."""
-        with self._still:
+    def current_version(self) -> Iterator[tuple[str, Version]]:
+        """The lock file's path and version, which no renewal changes in the block. Raises LakeError once released."""
+        with self._mutex:
             if self._version == NO_FILE:
-                raise LakeError(f"workspace {self._workspace}: its lock was given back, so nothing more is written")
+                raise LakeError(f"workspace {self._workspace}: the lock was released, so nothing more can be written")
             yield self._path, self._version
 
-    def confirm(self) -> None:
-        """Raise LakeBusy where the lock is this run's no more; nothing happens where that cannot be found out."""
-        with self._still:
+    def check_held(self) -> None:
+        """Raise LakeBusy if another run has taken the lock. Does nothing if the lock file cannot be read."""
+        with self._mutex:
             try:
-                held = get(self._store, self._path)
+                found = get(self._store, self._path)
             except LakeError:
                 return
-            if self._version not in (NO_FILE, held[1] if held else NO_FILE):
-                raise LakeBusy(_busy(self._workspace, _read_owner(held[0]) if held else None))
+            if self._version not in (NO_FILE, found[1] if found else NO_FILE):
+                raise LakeBusy(_busy_message(self._workspace, _read_owner(found[0]) if found else None))
 
-    def _taken_by(self) -> LockOwner | None:
-        """The other run that holds it; None where none is known to."""
-        with contextlib.suppress(LakeError):
-            held = get(self._store, self._path)
-            other = _read_owner(held[0]) if held else None
-            if other is not None and other.run_id != self._holder.run_id and not self._may_take_from(other):
+    def _write(self, expected: Version) -> None:
+        """Write a lease that starts now. Raises LakeBusy if another run was faster, and the store's error if not."""
+        owner = replace(self._owner, until=self._clock.now() + LEASE)
+        try:
+            self._version = put(self._store, self._path, orjson.dumps(asdict(owner)), expected)
+        except LakeError as error:
+            # Of runs that start together one wins, and then deletes what the others have staged, the lock files
+            # among them. What the others see depends on the moment (a conflict, a missing file, another error of the
+            # file system), so it is the lock file itself that says whether another run has won.
+            other = self._other_owner()
+            if other is None and not isinstance(error, Conflict | StageGone):
+                raise
+            raise LakeBusy(_busy_message(self._workspace, other)) from error
+
+    def _other_owner(self) -> LockOwner | None:
+        """Another run that holds the lock; None if there is none, or the lock file cannot be read."""
+        with suppress(LakeError):
+            found = get(self._store, self._path)
+            other = _read_owner(found[0]) if found else None
+            if other is not None and other.run_id != self._owner.run_id and not self._is_free(other):
                 return other
         return None
 
-    def _may_take_from(self, other: LockOwner) -> bool:
-        return other.process.is_gone() or other.until <= self._clock.now()
-
-    def _write(self, expected: Version) -> None:
-        holder = replace(self._holder, until=self._clock.now() + LEASE)
-        try:
-            self._version = put(self._store, self._path, orjson.dumps(asdict(holder)), expected)
-        except LakeError as error:  # whoever is first sweeps what the others have staged
-            other = self._taken_by()
-            if other is None and not isinstance(error, Conflict | StageGone):
-                raise
-            raise LakeBusy(_busy(self._workspace, other)) from error
-
-
-def _read_owner(data: bytes) -> LockOwner | None:
-    """What a lock file says; None where it is damaged, which holds nobody up."""
-    try:
-        said = orjson.loads(data)
-        started, until = (datetime.fromisoformat(said[name]) for name in ("started", "until"))
-        return LockOwner(said["run_id"], ProcessIdentity(**said["process"]), started, until)
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _busy(workspace: str, other: LockOwner | None) -> str:
-    if other is None:
-        return f"workspace {workspace}: another run has taken it meanwhile, and it was left to that one"
-    who = other.process
-    return (
-        f"workspace {workspace}: another run holds it (pid {who.pid} on {who.host}, started "
-        f"{other.started:%Y-%m-%dT%H:%M:%SZ}, run {other.run_id}); unless it renews its lease, that ends at "
-        f"{other.until:%H:%M:%SZ}"
-    )
+    def _is_free(self, owner: LockOwner) -> bool:
+        """Whether a lock with this owner may be taken."""
+        return owner.process.has_exited() or owner.until <= self._clock.now()
 
 
 class FencedStore:
-    """As the store within. Where the lock is lost, whatever fails is told as that: LakeBusy."""
+    """A store that changes nothing unless the lock is held. Once it is lost, failures are raised as LakeBusy."""
 
     def __init__(self, store: Store, lock: WorkspaceLock) -> None:
         self._store, self._lock = store, lock
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
-        """Reading harms nobody."""
+        """Needs no lock: a read changes nothing."""
         return self._store.open(path)
 
     def list(self, folder: str) -> Mapping[str, Version]:
-        """As `open`."""
+        """Needs no lock."""
         return self._store.list(folder)
 
     @contextmanager
     def stage(self) -> Iterator[Stage]:
-        """Staged files are nobody's until they are published; the next holder sweeps them away."""
-        with self._told(), self._store.stage() as stage:
+        """Needs no lock: no reader sees a staged file, and the next holder of the lock deletes it."""
+        with self._busy_if_lost(), self._store.stage() as stage:
             yield stage
 
     def publish(self, replacement: Replacement) -> Version:
-        """While the lock is held.
-
-        What creates a file replaces no version that could be compared. So a journal's entry that was put by a store
-        which looks at the lock only just before, and in that gap fell asleep and lost it, is withdrawn.
-        """
-        with self._told(), self._lock.held() as held:
-            version = self._store.publish(replace(replacement, if_locked=held))
+        """Publish, on the condition that the lock file is unchanged."""
+        with self._busy_if_lost(), self._lock.current_version() as locked:
+            version = self._store.publish(replace(replacement, if_locked=locked))
+        # An object store compares the lock file just before the put, so a run that is suspended between the two can
+        # still publish after it has lost the lock. For a file that replaces another, the version of that file stops
+        # it. A journal entry replaces nothing: check the lock once more, and delete the entry if it is lost.
         if FileKind.of(replacement.path) is FileKind.JOURNAL:
-            self._withdraw_unless_held(replacement.path, version)
+            self._delete_unless_held(replacement.path, version)
         return version
 
     def delete(self, path: str, expected: Version | None = None) -> None:
-        """What is deleted is a journal of one's own that has landed."""
+        """Needs no lock: only journals that this run has landed are deleted."""
         self._store.delete(path, expected)
 
     def move(self, path: str, to: str) -> None:
-        """While the lock is held."""
-        self._lock.confirm()
+        """Move, after a check of the lock."""
+        self._lock.check_held()
         self._store.move(path, to)
 
     def delete_staged(self) -> None:
-        """While the lock is held: what is staged is the holder's."""
-        self._lock.confirm()
+        """Delete staged files, which are the lock holder's, after a check of the lock."""
+        self._lock.check_held()
         self._store.delete_staged()
 
-    def _withdraw_unless_held(self, path: str, version: Version) -> None:
+    def _delete_unless_held(self, path: str, version: Version) -> None:
         try:
-            self._lock.confirm()
+            self._lock.check_held()
         except LakeBusy:
             with suppress(LakeError):
                 self._store.delete(path, version)
             raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _busy_if_lost(self) -> Iterator[None]:
+        """A run that has lost its lock meets errors of many kinds; the lost lock is the one to report."""
         try:
             yield
         except LakeError:
-            self._lock.confirm()
+            self._lock.check_held()
             raise
+
+
+def _read_owner(data: bytes) -> LockOwner | None:
+    """The content of a lock file; None if it is damaged: such a file locks nothing."""
+    try:
+        content = orjson.loads(data)
+        started, until = (datetime.fromisoformat(content[name]) for name in ("started", "until"))
+        return LockOwner(content["run_id"], ProcessIdentity(**content["process"]), started, until)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _busy_message(workspace: str, other: LockOwner | None) -> str:
+    if other is None:
+        return f"workspace {workspace}: another run has taken over this workspace; this run has stopped"
+    process = other.process
+    return (
+        f"workspace {workspace} is locked by another run (pid {process.pid} on {process.host}, started "
+        f"{other.started:%Y-%m-%dT%H:%M:%SZ}, run {other.run_id}). The lock expires at {other.until:%H:%M:%SZ} unless "
+        "that run renews it"
+    )

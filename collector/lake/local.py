@@ -1,10 +1,11 @@
-"""One process at a time, by `flock` on a file: for the milliseconds in which a file is compared and renamed.
+"""The store in a folder, on a local or a mounted POSIX file system.
 
-The store on a local file system (or one mounted like it): rename is the atomic step, fsync makes it last.
+Files are staged in the workspace's folder under `_collector/`: on the file system of the tables, so that a rename can
+publish them, and outside the tables, so that a table folder never contains anything but complete files.
 
-Files are staged in the workspace's own folder under `_collector/`, on the same file system as the tables, so that no
-table folder ever holds anything but whole files. Conditions are checked under a lock on a file beside the stage, since
-POSIX has no rename that compares first.
+POSIX has no rename that compares first. Each change therefore takes a lock (`flock`) on the workspace's `mutex` file,
+compares the versions and renames, which takes milliseconds. That lock is not the workspace's lock (`lease.py`), which
+is held for as long as a run works.
 """
 
 from __future__ import annotations
@@ -27,65 +28,36 @@ from collector.lake.store import NO_FILE, Conflict, LakeBusy, LakeError, Replace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MUTEX_TIMEOUT_SECONDS = 30.0
+"""How long to wait for another process to publish. Less than a lease, which must be renewed in the meantime."""
 
-PATIENCE_SECONDS = 30.0
-"""How long to wait for another process to publish, which takes milliseconds; a lease must be renewed meanwhile."""
-
-_PAUSE_SECONDS = 0.02
-
-
-@contextmanager
-def file_lock(file: Path, patience_seconds: float) -> Iterator[None]:
-    """Hold the mutex in the block. Raises LakeBusy where another process does not let go of it in time."""
-    with file.open("ab") as mutex:
-        for _ in range(math.ceil(patience_seconds / _PAUSE_SECONDS)):
-            try:
-                fcntl.flock(mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                yield
-                return
-        raise LakeBusy(
-            f"{file} has been held for {patience_seconds:g} s by {_holder(mutex.fileno())}, which must have been "
-            "stopped while it published a file: let it go on, or end it, and run again"
-        )
-
-
-def _holder(descriptor: int) -> str:
-    """The process that has the file locked, as far as the kernel tells."""
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            _, kind, _, _, pid, file, *_ = line.split()
-            if kind == "FLOCK" and file.endswith(f":{os.fstat(descriptor).st_ino}"):
-                return f"pid {pid}"
-    return "another process"
+_MUTEX_POLL_SECONDS = 0.02
 
 
 class LocalStore:
-    """A lake in a folder, as one workspace's run sees it."""
+    """A lake in a folder, for the runs of one workspace."""
 
-    def __init__(self, root: Path, own: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """`root`: the lake's folder. `own`: the workspace's folder under it, for staging."""
-        self._root, self._patience_seconds = root, patience_seconds
-        self._staging = root / own / "staging"
-        self._mutex = root / own / "mutex"
+    def __init__(self, root: Path, internal_folder: str, mutex_timeout_seconds: float = MUTEX_TIMEOUT_SECONDS) -> None:
+        """`root`: the lake's folder. `internal_folder`: the workspace's folder below it, for staged files."""
+        self._root, self._mutex_timeout_seconds = root, mutex_timeout_seconds
+        self._staging = root / internal_folder / "staging"
+        self._mutex = root / internal_folder / "mutex"
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
-        """The file and its tag, or None."""
-        with _explained("read", self._root / path):
+        """The open file and its version. A rename over the path does not change what an open descriptor reads."""
+        with _translate_errors("read", self._root / path):
             try:
                 descriptor = os.open(self._root / path, os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            source = _Reading(os.fdopen(descriptor, "rb", buffering=0), self._root / path)
+            source = _OpenFile(os.fdopen(descriptor, "rb", buffering=0), self._root / path)
             return pa.PythonFile(source, mode="r"), _version(os.fstat(descriptor))
 
     def list(self, folder: str) -> Mapping[str, Version]:
-        """All files below the folder."""
+        """All files below the folder, by a walk; empty if the folder does not exist."""
         found: dict[str, Version] = {}
-        with _explained("list", self._root / folder):
-            for base, _, names in os.walk(self._root / folder, onerror=_unless_absent):
+        with _translate_errors("list", self._root / folder):
+            for base, _, names in os.walk(self._root / folder, onerror=_raise_unless_missing):
                 for name in names:
                     file = Path(base, name)
                     found[file.relative_to(self._root).as_posix()] = _version(file.stat())
@@ -93,9 +65,9 @@ class LocalStore:
 
     @contextmanager
     def stage(self) -> Iterator[LocalStage]:
-        """Write beside the tables; flushed to the disk on leaving."""
+        """Write a file in the staging folder; it is flushed to the disk when the block ends."""
         file = self._staging / uuid.uuid4().hex
-        with _explained("write", file):
+        with _translate_errors("write", file):
             _make_folder(self._staging)
             stage = LocalStage(file)
             try:
@@ -106,17 +78,20 @@ class LocalStore:
                 raise
 
     def publish(self, replacement: Replacement) -> Version:
-        """Rename into place."""
+        """Compare and rename, under the mutex. The folder is flushed, so that the rename survives a power failure."""
         source: Path = replacement.staged.handle
         target = self._root / replacement.path
-        with _explained("write", target), self._alone():
+        with _translate_errors("write", target), self._exclusive():
+            # Every change of the workspace's files takes the mutex, so neither the lock file nor the file in place
+            # can change between the comparisons and the rename. A publication that fails drops its staged file: the
+            # next landing stages it again.
             try:
                 if replacement.if_locked is not None:
                     path, version = replacement.if_locked
-                    _check(self._root / path, version)
-                _check(target, replacement.expected)
+                    _check_version(self._root / path, version)
+                _check_version(target, replacement.expected)
                 _make_folder(target.parent)
-                with _unless_swept(source):
+                with _stage_gone_if_missing(source):
                     version = _version(source.stat())
                     source.replace(target)
                 _flush_folder(target.parent)
@@ -126,48 +101,51 @@ class LocalStore:
         return version
 
     def delete(self, path: str, expected: Version | None = None) -> None:
-        """Remove the file, and its folder where that was the last of an own folder."""
+        """Delete the file, and its folder if that is empty then."""
         target = self._root / path
-        with _explained("remove", target), self._alone():
+        with _translate_errors("remove", target), self._exclusive():
             if expected is not None:
-                _check(target, expected)
+                _check_version(target, expected)
             target.unlink(missing_ok=True)
-            _remove_empty(target.parent)
+            _remove_if_empty(target.parent)
 
     def move(self, path: str, to: str) -> None:
-        """Rename within the lake."""
+        """Rename within the lake, under the mutex."""
         source, target = self._root / path, self._root / to
-        with _explained("move", source), self._alone():
-            _check(target, NO_FILE)
+        with _translate_errors("move", source), self._exclusive():
+            _check_version(target, NO_FILE)
             _make_folder(target.parent)
             source.replace(target)
             _flush_folder(target.parent)
             _flush_folder(source.parent)
 
     def delete_staged(self) -> None:
-        """Empty the staging folder."""
-        with _explained("clean", self._staging):
+        """Empty the workspace's staging folder."""
+        with _translate_errors("clean", self._staging):
             for file in self._staging.glob("*"):
                 file.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
+        """No other process of this workspace changes the lake while the block runs."""
         _make_folder(self._mutex.parent)
-        with file_lock(self._mutex, self._patience_seconds):
+        with file_lock(self._mutex, self._mutex_timeout_seconds):
             yield
 
 
 class LocalStage(Stage):
-    """A file under way in the staging folder."""
+    """A file that is being written in the staging folder."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.sink = pa.PythonFile(file.open("xb"), mode="w")
 
     def finish(self) -> None:
-        """Flush to the disk and close."""
+        """Close the file and flush it to the disk. Raises StageGone if another run has deleted it."""
         self.sink.close()
-        with _unless_swept(self._file):
+        # The fsync must come before the rename that publishes the file: after a power failure the new name must
+        # not point to a file without its content. Any descriptor of the file flushes all of it.
+        with _stage_gone_if_missing(self._file):
             descriptor = os.open(self._file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -177,30 +155,62 @@ class LocalStage(Stage):
             os.close(descriptor)
 
     def drop(self) -> None:
-        """Close and remove."""
+        """Close and delete the file."""
         try:
             self.sink.close()
-        except OSError:  # the disk that is full at close was full at write: the first error is the one to tell
+        except OSError:  # a disk that is full at close was full at write: the first error is the one to report
             pass
         finally:
             self._file.unlink(missing_ok=True)
 
 
-class _Reading(io.BufferedReader):
-    """An open file. A disk that fails under it is told as that, lest the file be taken for a damaged one."""
+class _OpenFile(io.BufferedReader):
+    """An open file. A disk that fails during a read is reported as that, and not as a damaged file."""
 
     def __init__(self, raw: io.RawIOBase, file: Path) -> None:
         super().__init__(raw)
         self._file = file
 
     def read(self, size: int | None = -1, /) -> bytes:
-        with _explained("read", self._file):
+        with _translate_errors("read", self._file):
             return super().read(size)
 
 
 @contextmanager
-def _explained(verb: str, path: Path) -> Iterator[None]:
-    """Turn the system's errors into ours, in this one place."""
+def file_lock(file: Path, timeout_seconds: float) -> Iterator[None]:
+    """Hold an exclusive `flock` on the file in the block. Raises LakeBusy if another process keeps it too long.
+
+    The kernel releases the lock when its process ends, however it ends, so a crash leaves nothing to clean up.
+    """
+    # `flock` itself would wait without a limit, and forever for a process that is suspended: poll instead.
+    with file.open("ab") as mutex:
+        for _ in range(math.ceil(timeout_seconds / _MUTEX_POLL_SECONDS)):
+            try:
+                fcntl.flock(mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_MUTEX_POLL_SECONDS)
+            else:
+                yield
+                return
+        raise LakeBusy(
+            f"{file} has been locked for {timeout_seconds:g} s by {_lock_owner(mutex.fileno())}, which was probably "
+            "suspended while it published a file: resume or end that process, and run again"
+        )
+
+
+def _lock_owner(descriptor: int) -> str:
+    """The process that holds the `flock`, from Linux's table of locks where there is one."""
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, _, _, pid, file, *_ = line.split()
+            if kind == "FLOCK" and file.endswith(f":{os.fstat(descriptor).st_ino}"):
+                return f"pid {pid}"
+    return "another process"
+
+
+@contextmanager
+def _translate_errors(verb: str, path: Path) -> Iterator[None]:
+    """Raise the system's errors as LakeError, which names the file and the reason."""
     try:
         yield
     except OSError as error:
@@ -208,29 +218,31 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
         raise LakeError(f"cannot {verb} {path}: {reason}{_advice(error.errno)}") from error
 
 
+def _advice(number: int | None) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return ". Free some space and run again; no landed data is lost"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ". The user that runs the collector needs write access to the lake's folder"
+    return ""
+
+
 @contextmanager
-def _unless_swept(staged: Path) -> Iterator[None]:
+def _stage_gone_if_missing(staged: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
         raise StageGone(
-            f"cannot publish {staged}: it is gone, as it is where another run has taken the workspace"
+            f"cannot publish {staged}: the file no longer exists; another run may have taken over the workspace"
         ) from error
 
 
-def _advice(number: int | None) -> str:
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return ". Make room and run again: nothing that had landed is lost"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ". The user who runs the collector must be able to write the lake's folder"
-    return ""
-
-
 def _version(status: os.stat_result) -> Version:
+    """Inode, time of change and size. A rename keeps all three, so a staged file already has its final version."""
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
-def _check(target: Path, expected: Version | None) -> None:
+def _check_version(target: Path, expected: Version | None) -> None:
+    """Raise Conflict if the file is not the expected version; None expects nothing."""
     if expected is None:
         return
     try:
@@ -239,12 +251,12 @@ def _check(target: Path, expected: Version | None) -> None:
         present = NO_FILE
     if present != expected:
         raise Conflict(
-            f"{target} was changed by another run while this one held it: nothing was overwritten; run again"
+            f"{target} was changed by another run while this one was using it: nothing was overwritten; run again"
         )
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder and flush every parent that got a new entry."""
+    """Create the folder and its parents. Each parent with a new entry is flushed, so that the entry is durable."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -253,6 +265,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
+    """Make new, renamed and deleted names in a folder durable: POSIX keeps them apart from the files' content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -260,7 +273,7 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_empty(folder: Path) -> None:
+def _remove_if_empty(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError as error:
@@ -268,6 +281,6 @@ def _remove_empty(folder: Path) -> None:
             raise
 
 
-def _unless_absent(error: OSError) -> None:
+def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error

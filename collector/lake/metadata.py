@@ -1,4 +1,4 @@
-"""What the lake remembers of each workspace: the layout's version, and the zone that its days were cut in."""
+"""`workspace.json`: the layout's version and the time zone that a workspace's data in the lake was written with."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ if TYPE_CHECKING:
 
 
 def check_metadata(store: Store, workspace: str, timezone: str) -> bool:
-    """Whether the lake remembers the workspace, just as the config has it.
+    """Whether the workspace has metadata in the lake; it is compared with the config's time zone.
 
-    Raises LakeRefused where it remembers another zone, or was written by a newer program.
+    Raises LakeRefused if the zone differs, or a newer version of the collector wrote the lake.
     """
-    remembered = get(store, paths.metadata(workspace))
-    if remembered is None:
+    path = paths.metadata(workspace)
+    found = get(store, path)
+    if found is None:
         return False
-    said = _parse(remembered[0], paths.metadata(workspace))
-    if said["schema_version"] > VERSION:
+    metadata = _parse(found[0], path)
+    if metadata["schema_version"] > VERSION:
         raise LakeRefused(
-            f"workspace {workspace}: the lake was written by a newer collector (layout {said['schema_version']}, this "
-            f"one writes {VERSION}). Upgrade the collector; nothing was read or written"
+            f"workspace {workspace}: the lake was written by a newer collector (layout {metadata['schema_version']}, "
+            f"this one writes {VERSION}). Upgrade the collector; nothing was read or written"
         )
-    if said["timezone"] != timezone:
+    if metadata["timezone"] != timezone:
         raise LakeRefused(
-            f"workspace {workspace}: its days in the lake are cut in {said['timezone']}, the config says {timezone}: "
-            f"its rows would mean something else. Put `timezone: {said['timezone']}` back; or collect anew, under "
-            f"another workspace name or into another lake; or remove each workspace={workspace} folder of the lake and "
-            f"{paths.internal_folder(workspace)}, and run with a `start`"
+            f"workspace {workspace}: the lake's rows use the time zone {metadata['timezone']}, but the config says "
+            f"{timezone}. Daily rows of the two cannot be mixed. Restore `timezone: {metadata['timezone']}`; or "
+            "collect under another workspace name or into another lake; or delete each "
+            f"workspace={workspace} folder of the lake and {paths.internal_folder(workspace)}, and run with a `start`"
         )
     return True
 
 
 def write_metadata(store: Store, workspace: str, timezone: str) -> None:
-    """Write down a workspace that `check` did not find."""
+    """Create the metadata of a new workspace. Raises Conflict if it exists."""
     put(store, paths.metadata(workspace), orjson.dumps({"schema_version": VERSION, "timezone": timezone}), NO_FILE)
 
 
 def _parse(data: bytes, path: str) -> Mapping[str, Any]:
     try:
-        said = orjson.loads(data)
-        return {"schema_version": int(said["schema_version"]), "timezone": str(said["timezone"])}
+        content = orjson.loads(data)
+        return {"schema_version": int(content["schema_version"]), "timezone": str(content["timezone"])}
     except (ValueError, KeyError, TypeError) as error:
         raise LakeError(
-            f"{path} cannot be read. It holds the workspace's time zone and the lake's layout: write "
-            f'{{"schema_version": {VERSION}, "timezone": "…"}} with the zone that the workspace always had'
+            f"{path} cannot be read. It contains the workspace's time zone and the version of the lake's layout: write "
+            f'{{"schema_version": {VERSION}, "timezone": "…"}} with the time zone that the workspace has always had'
         ) from error

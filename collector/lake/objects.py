@@ -1,23 +1,17 @@
-"""What an object store refuses or fails at, as LakeError: what, where, why in a few words, and what to do.
+"""The store in a bucket: S3, Google Cloud Storage or Azure, through obstore. A version is an ETag.
 
-The library's own text is long and shows requests; no more of it is told than status, code and the system's reason.
+Files are staged on this machine, and a published file is sent complete in one request: a put is the atomic step, and
+its condition is what exists at the path. Multipart uploads are not used, since they cannot be conditional. Nothing is
+sent before it is published, so a crash leaves nothing in the bucket.
 
-A file for a while: in memory while it is small, else in the machine's temporary folder, where it has no name.
-
-So memory is bounded however large a file is, and nothing is left behind by a process that dies.
-
-The store on an object store: a put is the atomic step, and it may hang on what is there.
-
-A tag is an ETag. Files are staged on this machine and travel whole in one request, for conditions and multipart uploads
-exclude each other. A put whose answer is lost, and that is sent again, meets its own work: what is there is compared.
+obstore's errors become LakeError here, with the status, the code and the system's reason only: obstore's own text is
+long and contains requests.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
-import weakref
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -38,256 +32,130 @@ if TYPE_CHECKING:
 
     from collector.config.settings import Storage
 
+SPOOL_BYTES = 1024 * 1024
+"""How much of one file stays in memory: a landing stages all files that it replaces before it publishes the first."""
 
-_STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_SYSTEM = re.compile(r'message: "([\w ]{1,80})"')
-_LATE = re.compile(r"TimedOut|timed out|deadline", re.IGNORECASE)
-_NAMELESS = re.compile(r"dns error|failed to lookup", re.IGNORECASE)
-_TOKENLESS = re.compile(r"token request|credential", re.IGNORECASE)
+_PUT_ATTEMPTS = 4
+"""How often a put is sent while its condition still holds, although the store refused it or did not reply."""
 
-
-@contextmanager
-def translate_errors(verb: str, place: str) -> Iterator[None]:
-    """Turn the library's errors into ours, in this one place."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise LakeError(
-            f"cannot {verb} {place}: there is no such file, bucket or container. Make the bucket, or correct `lake:`"
-        ) from error
-    except BaseError as error:
-        raise LakeError(f"cannot {verb} {place}: {_reason(str(error))}") from error
-
-
-def _reason(text: str) -> str:
-    status, code, system = _STATUS.search(text), _CODE.search(text), _SYSTEM.search(text)
-    if status:
-        said = " ".join(filter(None, [status[1], code[1] if code else ""]))
-        return f"the store answered {said}{_access_advice(status[1])}"
-    if _NAMELESS.search(text):
-        return "its server's name is not known. Check `storage:` and the network"
-    if _LATE.search(text):
-        return "no answer in time. Run again: nothing that had landed is lost"
-    if _TOKENLESS.search(text):
-        return "no credentials could be had. docs/lakes.md tells where they are looked for"
-    return f"{system[1] if system else 'the connection failed'}. Run again: nothing that had landed is lost"
-
-
-def _access_advice(status: str) -> str:
-    if status in ("401", "403"):
-        return ". Its credentials must be right, and allow to list, read, write and delete under the lake's prefix"
-    if status in ("301", "307", "400"):
-        return ". Check that storage.region is the bucket's, and storage.endpoint the store's"
-    if status == "404":
-        return ". Make the bucket, or correct `lake:`"
-    return ". Run again: nothing that had landed is lost"
-
-
-IN_MEMORY = 1024 * 1024
-"""Bytes of one file: a landing stages every file that it replaces before it publishes the first."""
-
-
-class TempFile:
-    """Written once from its beginning, then read. It goes when nobody holds it any more."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # closed by whoever drops it
-        weakref.finalize(self, self._file.close)
-        self.size = 0
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Add to it."""
-        self.size += self._file.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is to be done: nobody else reads it."""
-
-    @property
-    def closed(self) -> bool:
-        """It is open as long as it is held."""
-        return False
-
-    def content(self) -> bytes:
-        """All of it."""
-        self._file.seek(0)
-        return self._file.read()
-
-    def reader(self) -> pa.NativeFile:
-        """All of it, to be read at any place; closing that closes this."""
-        self._file.seek(0)
-        return pa.PythonFile(_TempReader(self), mode="r")
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on from where it stands."""
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Stand elsewhere."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Where it stands."""
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Let it go."""
-        self._file.close()
-
-
-class _TempReader:
-    """What pyarrow asks of a file; it keeps the spool."""
-
-    def __init__(self, spool: TempFile) -> None:
-        self.read, self.seek, self.tell = spool.read, spool.seek, spool.tell
-        self._spool = spool
-        self.closed = False
-
-    def close(self) -> None:
-        """Let the spool go."""
-        self.closed = True
-        self._spool.close()
-
-
-class SpooledStage(Stage):
-    """A file being staged: nothing leaves this machine before it is published."""
-
-    def __init__(self) -> None:
-        self._spool = TempFile()
-        self.sink = pa.PythonFile(self._spool, mode="w")
-
-    def finish(self) -> None:
-        """It is whole."""
-        self._staged = Staged(self._spool, self._spool.size)
-
-
-@contextmanager
-def translate_temp_errors() -> Iterator[None]:
-    """Tell a temporary folder that is full or cannot be written as what it is."""
-    try:
-        yield
-    except OSError as error:
-        raise LakeError(
-            f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror or error}. Make room, or "
-            "name another with TMPDIR, and run again: nothing that had landed is lost"
-        ) from error
-
-
-_PUTS = 4
-"""How often a put is sent whose condition still holds although the store said otherwise, or said nothing."""
-
-_DOUBTFUL = (AlreadyExistsError, PreconditionError, GenericError)
+_UNCLEAR = (AlreadyExistsError, PreconditionError, GenericError)
+"""Errors after which the file may have been written or not."""
 
 
 class Bucket:
-    """A lake's bucket and prefix, shared by all workspaces; its client is made when it is first used."""
+    """A lake's bucket and prefix, shared by all workspaces. The client is made when it is first used."""
 
     def __init__(self, lake: str, storage: Storage) -> None:
         self._lake, self._storage = lake.rstrip("/"), storage
 
     @cached_property
     def client(self) -> Client:
-        """Raises LakeError where there are no credentials, or none that can be used."""
+        """Raises LakeError if there are no usable credentials."""
         return make_client(self._lake, self._storage)
 
-    def place(self, path: str) -> str:
-        """The whole address of a file, for messages."""
+    def full_address(self, path: str) -> str:
+        """The address of a file with its bucket, for messages."""
         return f"{self._lake}/{path}"
 
 
 class ObjectStore:
-    """A lake in a bucket, as any workspace's run sees it."""
+    """A lake in a bucket, for the runs of any workspace."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
-        """The file, fetched whole by one request, so that no two versions meet in it."""
-        with translate_errors("read", self._bucket.place(path)):
+        """The file and its version, downloaded by one request, so that it cannot be a mixture of two versions."""
+        with translate_errors("read", self._bucket.full_address(path)):
             try:
                 found = obstore.get(self._bucket.client, path)
             except FileNotFoundError:
                 return None
-            spool = TempFile()
+            file = TempFile()
             for part in found.stream():
                 with translate_temp_errors():
-                    spool.write(part)
-            return spool.reader(), self._version(path, found.meta)
+                    file.write(part)
+            file.seek(0)
+            return pa.PythonFile(file, mode="r"), self._version(path, found.meta)
 
     def list(self, folder: str) -> Mapping[str, Version]:
-        """All files below the folder."""
-        with translate_errors("list", self._bucket.place(folder)):
+        """All files below the folder; empty if there are none, since a bucket has no folders."""
+        with translate_errors("list", self._bucket.full_address(folder)):
             listed = obstore.list(self._bucket.client, prefix=folder)
             return {each["path"]: self._version(each["path"], each) for part in listed for each in part}
 
     @contextmanager
     def stage(self) -> Iterator[SpooledStage]:
-        """Write on this machine; nothing is sent yet."""
+        """Write a file on this machine. Nothing is sent yet."""
         with translate_temp_errors():
             stage = SpooledStage()
             yield stage
             stage.finish()
 
     def publish(self, replacement: Replacement) -> Version:
-        """Put it, if what is there is what was expected. The lock's file is looked at just before."""
-        spool: TempFile = replacement.staged.handle
-        try:
-            with translate_errors("write", self._bucket.place(replacement.path)):
-                if replacement.if_locked is not None:
-                    self._check(*replacement.if_locked)
-                with translate_temp_errors():
-                    content = spool.content()
-                return self._put(replacement.path, content, replacement.expected)
-        finally:
-            spool.close()
+        """Put the file, if the file in place is the expected version. The lock file is compared just before."""
+        file: TempFile = replacement.staged.handle
+        with file, translate_errors("write", self._bucket.full_address(replacement.path)):
+            if replacement.if_locked is not None:
+                self._check_version(*replacement.if_locked)
+            with translate_temp_errors():
+                file.seek(0)
+                content = file.read()
+            return self._put(replacement.path, content, replacement.expected)
 
     def delete(self, path: str, expected: Version | None = None) -> None:
-        """Remove the file. No store compares and removes in one step through this library: it is looked at before."""
-        with translate_errors("remove", self._bucket.place(path)):
+        """Delete the file. Its version is compared just before: obstore has no conditional delete."""
+        with translate_errors("remove", self._bucket.full_address(path)):
             if expected is not None:
-                self._check(path, expected)
-            self._remove(path)
+                self._check_version(path, expected)
+            self._delete(path)
 
     def move(self, path: str, to: str) -> None:
-        """Copy, then remove."""
-        with translate_errors("move", self._bucket.place(path)):
+        """Copy the file, then delete it. A crash in between leaves both."""
+        with translate_errors("move", self._bucket.full_address(path)):
             content = bytes(obstore.get(self._bucket.client, path).bytes())
             self._put(to, content, NO_FILE)
-            self._remove(path)
+            self._delete(path)
 
     def delete_staged(self) -> None:
-        """Nothing is to be done: what is staged has no name, and goes with its process."""
+        """Does nothing: a staged file has no name, and disappears with its process."""
 
     def _put(self, path: str, content: bytes, expected: Version | None) -> Version:
-        doubt: Exception | None = None
-        for _ in range(_PUTS):
+        error: Exception | None = None
+        for _ in range(_PUT_ATTEMPTS):
             try:
                 return self._version(path, self._put_once(path, content, expected))
-            except _DOUBTFUL as error:
-                doubt = error
+            except _UNCLEAR as unclear:
+                error = unclear
             except FileNotFoundError:
+                # A put that expects nothing needs no file: it is the bucket that does not exist.
                 if expected in (None, NO_FILE):
-                    raise  # not the file is missing, but the bucket
+                    raise
+            # The reply may be lost although the put was done, and obstore may have sent the put again, so that it
+            # failed on the file that it had itself written. What exists now decides: with this content the put is
+            # done; with another version than the expected one it is a conflict; else it is sent again. S3 also
+            # answers 409 when two puts race and neither is done, which the last case covers.
             present = self._present(path)
             if present is not None and present[0] == content:
                 return present[1]
             if expected is not None and expected != (NO_FILE if present is None else present[1]):
                 raise self._conflict(path)
-        raise doubt or self._conflict(path)
+        raise error or self._conflict(path)
 
     def _put_once(self, path: str, content: bytes, expected: Version | None) -> PutResult:
         mode = self._mode(path, expected)
         return obstore.put(self._bucket.client, path, content, mode=mode, use_multipart=False)
 
     def _mode(self, path: str, expected: Version | None) -> PutMode:
+        """The condition of a put, as obstore writes it."""
         if expected is None:
             return "overwrite"
         if expected == NO_FILE:
             return "create"
         if not isinstance(self._bucket.client, GCSStore):
             return {"e_tag": f'"{expected}"'}
-        meta = obstore.head(self._bucket.client, path)  # Google compares generations, which no listing tells
+        # Google compares generations, which its listings do not contain: take the generation of the expected ETag.
+        meta = obstore.head(self._bucket.client, path)
         if self._version(path, meta) != expected or meta["version"] is None:
             raise self._conflict(path)
         return {"version": meta["version"]}
@@ -299,7 +167,7 @@ class ObjectStore:
             return None
         return bytes(found.bytes()), self._version(path, found.meta)
 
-    def _check(self, path: str, expected: Version) -> None:
+    def _check_version(self, path: str, expected: Version) -> None:
         try:
             present = self._version(path, obstore.head(self._bucket.client, path))
         except FileNotFoundError:
@@ -307,21 +175,109 @@ class ObjectStore:
         if present != expected:
             raise self._conflict(path)
 
-    def _remove(self, path: str) -> None:
+    def _delete(self, path: str) -> None:
         with suppress(FileNotFoundError):
             obstore.delete(self._bucket.client, path)
 
-    def _version(self, path: str, said: ObjectMeta | PutResult) -> Version:
-        """The ETag without its quotes, which listings of Azure leave out."""
-        version = (said["e_tag"] or "").strip('"')
+    def _version(self, path: str, meta: ObjectMeta | PutResult) -> Version:
+        """The ETag without its quotes, which Azure's listings omit."""
+        version = (meta["e_tag"] or "").strip('"')
         if not version:
             raise LakeError(
-                f"{self._bucket.place(path)} has no ETag: this store cannot hold a lake, it compares nothing"
+                f"{self._bucket.full_address(path)} has no ETag: a lake needs a store with conditional writes"
             )
         return version
 
     def _conflict(self, path: str) -> Conflict:
-        place = self._bucket.place(path)
         return Conflict(
-            f"{place} was changed by another run while this one held it: nothing was overwritten; run again"
+            f"{self._bucket.full_address(path)} was changed by another run while this one was using it: nothing was "
+            "overwritten; run again"
         )
+
+
+class SpooledStage(Stage):
+    """A file that is being staged on this machine."""
+
+    def __init__(self) -> None:
+        self._file = TempFile()
+        self.sink = pa.PythonFile(self._file, mode="w")
+
+    def finish(self) -> None:
+        """The file is complete."""
+        self._staged = Staged(self._file, self._file.tell())
+
+
+class TempFile(tempfile.SpooledTemporaryFile[bytes]):
+    """A file in memory while it is small, else in the machine's temporary folder, without a name.
+
+    Memory is therefore limited for a file of any size, and a process that dies leaves nothing behind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_size=SPOOL_BYTES)
+
+    def __del__(self) -> None:
+        # Its readers and stages may drop it unclosed, when an error ends them: that is no reason for a warning.
+        self.close()
+
+
+@contextmanager
+def translate_temp_errors() -> Iterator[None]:
+    """Raise the errors of a temporary folder that is full, missing or read-only as LakeError."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(
+            f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror or error}. Free some space "
+            "there, or choose another folder with TMPDIR, and run again; no landed data is lost"
+        ) from error
+
+
+@contextmanager
+def translate_errors(verb: str, address: str) -> Iterator[None]:
+    """Raise obstore's errors as LakeError, which names the address and the reason."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LakeError(
+            f"cannot {verb} {address}: the file, bucket or container does not exist. Create the bucket, or correct "
+            "`lake:`"
+        ) from error
+    except BaseError as error:
+        raise LakeError(f"cannot {verb} {address}: {_reason(str(error))}") from error
+
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_SYSTEM_REASON = re.compile(r'message: "([\w ]{1,80})"')
+_TIMEOUT = re.compile(r"TimedOut|timed out|deadline", re.IGNORECASE)
+_DNS = re.compile(r"dns error|failed to lookup", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"token request|credential", re.IGNORECASE)
+
+
+def _reason(text: str) -> str:
+    """What failed and what to do. obstore has one class for most errors, so the text is searched."""
+    status, code, system = _STATUS.search(text), _CODE.search(text), _SYSTEM_REASON.search(text)
+    if status:
+        reply = " ".join(filter(None, [status[1], code[1] if code else ""]))
+        return f"the store answered {reply}{_status_advice(status[1])}"
+    if _DNS.search(text):
+        return "could not resolve the server's host name. Check `storage:` and the network"
+    if _TIMEOUT.search(text):
+        return "the request timed out. Run again; no landed data is lost"
+    if _CREDENTIALS.search(text):
+        return "could not get credentials. docs/lakes.md lists where they are searched for"
+    return f"{system[1] if system else 'the connection failed'}. Run again; no landed data is lost"
+
+
+def _status_advice(status: str) -> str:
+    if status in ("401", "403"):
+        return (
+            ". Check the credentials; they need permission to list, read, write and delete files under the lake's "
+            "prefix"
+        )
+    if status in ("301", "307", "400"):
+        return ". Check that storage.region is the bucket's region, and storage.endpoint the store's address"
+    if status == "404":
+        return ". Create the bucket, or correct `lake:`"
+    return ". Run again; no landed data is lost"

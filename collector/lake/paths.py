@@ -1,6 +1,6 @@
-"""Where everything lies, relative to the lake's root, as pure functions. Nobody else joins a path.
+"""The path of every file of a lake, relative to the lake's root, as pure functions. No other module joins paths.
 
-Only checked names become part of a path: workspaces' (config), run ids and dates. Ids from the config never do.
+Only validated names become part of a path: workspaces' names, run ids and dates. Ids from the config never do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from collector.model import Scope, Unit
 
 INTERNAL = "_collector"
-"""The folder for what is no table."""
+"""The folder for everything that is not a table."""
 
 _DATA_FILE = re.compile(
     rf"sessions_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
@@ -22,7 +22,7 @@ _DATA_FILE = re.compile(
 
 
 class FileKind(StrEnum):
-    """What lies at a path."""
+    """What kind of file the collector writes at a path. The values are those of `repair --json`."""
 
     DATA = "data"
     RESTATEMENTS = "restatements"
@@ -33,11 +33,11 @@ class FileKind(StrEnum):
 
     @classmethod
     def of(cls, path: str) -> FileKind:
-        """What the collector writes there; FOREIGN where it writes nothing."""
-        return next((place for place, pattern in _FILES.items() if pattern.fullmatch(path)), cls.FOREIGN)
+        """The kind of the file at a path; FOREIGN for a path that the collector never writes."""
+        return next((kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(path)), cls.FOREIGN)
 
 
-_FILES = {
+_PATTERNS = {
     FileKind.DATA: _DATA_FILE,
     FileKind.RESTATEMENTS: re.compile(r"restatements/workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"),
     FileKind.COVERAGE: re.compile(r"coverage/workspace=[^/]+/data\.parquet"),
@@ -48,7 +48,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
-    """One data file: a table (scope and unit) of a workspace, and a month, given as its first day."""
+    """One data file: a table (scope and unit), a workspace and a month, given as its first day."""
 
     workspace: str
     scope: Scope
@@ -57,7 +57,7 @@ class Partition:
 
     @property
     def path(self) -> str:
-        """The file that holds the partition's rows."""
+        """The data file."""
         return f"{table_folder(self.scope, self.unit, self.workspace)}/month={self.month}/data.parquet"
 
     @classmethod
@@ -81,37 +81,37 @@ def table_folder(scope: Scope, unit: Unit, workspace: str) -> str:
 
 
 def restatements(workspace: str, month: date) -> str:
-    """The restatements first seen in a month (UTC), which is given as its first day."""
+    """The restatements that were first seen in a month (UTC), given as its first day."""
     return f"restatements/workspace={workspace}/month={month}/data.parquet"
 
 
 def coverage(workspace: str) -> str:
-    """The coverage of all of a workspace's series."""
+    """The coverage of all series of a workspace."""
     return f"coverage/workspace={workspace}/data.parquet"
 
 
 def log(workspace: str, run_date: str, landing_id: str) -> str:
-    """The log of one landing, under the day on which its run began (UTC)."""
+    """The log of one landing. `run_date`: the day on which its run started (UTC)."""
     return f"collection_log/workspace={workspace}/run_date={run_date}/{landing_id}.parquet"
 
 
 def internal_folder(workspace: str) -> str:
-    """The folder for what the collector keeps of a workspace beside the tables."""
+    """The workspace's folder outside the tables: lock, journals, staged files, metadata."""
     return f"{INTERNAL}/{workspace}"
 
 
 def metadata(workspace: str) -> str:
-    """What the lake remembers of a workspace: schema version and time zone."""
+    """The file with the layout's version and the workspace's time zone."""
     return f"{internal_folder(workspace)}/workspace.json"
 
 
 def lock(workspace: str) -> str:
-    """Who collects the workspace now."""
+    """The lock file of the workspace."""
     return f"{internal_folder(workspace)}/lock.json"
 
 
 def journals(workspace: str) -> str:
-    """The folder of journals that wait to be landed, one folder each."""
+    """The folder of the journals that are not landed yet, one folder each."""
     return f"{internal_folder(workspace)}/journal"
 
 
@@ -121,15 +121,15 @@ def journal_entry(workspace: str, landing_id: str, number: int) -> str:
 
 
 def tables() -> list[str]:
-    """Every table, each a folder of the lake."""
+    """The names of all tables, each a folder of the lake."""
     return [*(table(scope, unit) for scope in Scope for unit in Unit), "restatements", "coverage", "collection_log"]
 
 
 def workspace_folders(workspace: str) -> list[str]:
-    """The folders that hold a workspace's tables and its journals."""
+    """The folders of a workspace's tables and journals."""
     return [*(f"{table}/workspace={workspace}" for table in tables()), journals(workspace)]
 
 
 def quarantine_folder(workspace: str) -> str:
-    """The folder of files that were moved aside."""
-    return f"{internal_folder(workspace)}/damaged"
+    """The folder of damaged and foreign files, which keep their paths below it."""
+    return f"{internal_folder(workspace)}/quarantine"

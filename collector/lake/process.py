@@ -1,4 +1,4 @@
-"""A process as other processes can tell it: by host, pid and start time."""
+"""The identity of a process, by which another process can find out whether it still runs."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process of a machine. `born` tells it from a later one with the same number ("" where that is unknown)."""
+    """A process on a host. `start_time` distinguishes it from a later one with the same pid ("" if unknown)."""
 
     pid: int
     host: str
-    born: str
+    start_time: str
 
     @classmethod
     def current(cls) -> ProcessIdentity:
-        """The process that asks."""
+        """The process that calls this."""
         return cls(os.getpid(), socket.gethostname(), _start_time(os.getpid()))
 
-    def is_gone(self) -> bool:
-        """Whether it surely runs no more: only a process of this machine can be known to be gone."""
-        return self.host == socket.gethostname() and _start_time(self.pid) != self.born
+    def has_exited(self) -> bool:
+        """Whether it certainly no longer runs. False for a process on another host, which cannot be examined."""
+        return self.host == socket.gethostname() and _start_time(self.pid) != self.start_time
 
 
 def _start_time(pid: int) -> str:
-    """When a process of this machine started, in the kernel's ticks; "" where there is none (or no /proc to ask)."""
+    """When a process of this machine started, in the kernel's clock ticks; "" if it does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return _alive(pid)
+        return _start_time_without_proc(pid)
+    # The second field is the program's name in parentheses, which may contain anything, parentheses too: the fields
+    # after the last one are the state and, 19 fields on, the start time. A zombie (Z, X) has exited, although its
+    # parent has not collected its exit code yet.
     state, *others = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else others[18]  # one that is dead, and whose parent has not noticed, runs no more
+    return "" if state in "ZX" else others[18]
 
 
-def _alive(pid: int) -> str:
+def _start_time_without_proc(pid: int) -> str:
+    """A constant for a process that runs, where the system has no /proc and so no start time; "" if it does not."""
     if Path("/proc/self/stat").exists():
         return ""
     try:
@@ -44,5 +48,5 @@ def _alive(pid: int) -> str:
     except ProcessLookupError:
         return ""
     except PermissionError:
-        pass
+        pass  # it runs, under another user
     return "alive"

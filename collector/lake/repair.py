@@ -1,13 +1,10 @@
-"""Every file of a workspace read whole, page by page against its checksums, and held against what it must be.
+"""Repair of one workspace: every file is read completely and checked, and damaged files are quarantined.
 
-In: a store. Out: paths, each with what is wrong with it. It changes nothing, and holds one file in memory at a time.
+In: a store, a lock and options. Out: the files that are damaged or foreign, and what each means for the next run.
 
-Files that cannot be read, out of the tables' way: renamed, never removed, and never over one another.
-
-One workspace's repair: every file read whole, what is damaged moved aside, and what that means for the next run.
-
-In: a store, a lock, a choice. Out: what was found. Nothing is fetched and nothing removed: a data file that is gone
-voids its coverage, so the next run asks for what it held.
+Nothing is fetched and nothing is deleted. A quarantined file is renamed, and never replaces another. A data file that
+is no longer in place invalidates its coverage, so the next run requests its data again. One file is in memory at a
+time.
 """
 
 from __future__ import annotations
@@ -34,17 +31,57 @@ if TYPE_CHECKING:
     from collector.lake.store import Store
 
 
-FOREIGN = "it is no file of the collector's, and readers of the table trip over it"
+@dataclass(frozen=True, slots=True)
+class RepairOptions:
+    """What is quarantined: damaged files, unless it is a dry run; with `foreign`, foreign files too."""
+
+    dry_run: bool = False
+    foreign: bool = False
 
 
-def inspect(store: Store, workspace: str, zone: ZoneInfo) -> Iterator[tuple[str, str | None]]:
-    """Each file of the workspace's tables and journals, and what is wrong with it.
+@dataclass(frozen=True, slots=True)
+class DamagedFileReport:
+    """A damaged or foreign file. `moved_to`: where it is now, None if it was left in place.
 
-    Raises LakeError where the disk fails: that is no damage.
+    `consequence`: what is lost, or what the next run does, once the file is quarantined.
     """
-    for folder in paths.workspace_folders(workspace):
-        for path in sorted(store.list(folder)):
-            yield path, _reason_if_damaged(store, zone, path)
+
+    path: str
+    kind: FileKind
+    reason: str
+    moved_to: str | None
+    consequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """The result for a workspace. `checked`: the number of files read. `problem`: why the repair did not finish."""
+
+    workspace: str
+    checked: int
+    found: tuple[DamagedFileReport, ...]
+    problem: LakeError | None = None
+
+
+def repair(
+    workspace: Workspace, store: Store, lock: WorkspaceLock, clock: Clock, options: RepairOptions
+) -> RepairResult:
+    """Check and quarantine a workspace's files under its lock; a dry run takes no lock. Raises LakeRefused."""
+    metadata.check_metadata(store, workspace.name, workspace.timezone.key)
+    checked, found = 0, []
+    try:
+        if not options.dry_run:
+            lock.acquire()
+        fenced = store if options.dry_run else FencedStore(store, lock)
+        for path, reason in _renewing(inspect(fenced, workspace.name, workspace.timezone), lock, clock):
+            checked += 1
+            if reason is not None:
+                found.append(_report(fenced, workspace, path, reason, options))
+    except LakeError as problem:
+        return RepairResult(workspace.name, checked, tuple(found), problem)
+    finally:
+        lock.release()
+    return RepairResult(workspace.name, checked, tuple(found))
 
 
 def unowned_files(store: Store) -> list[str]:
@@ -57,46 +94,20 @@ def unowned_files(store: Store) -> list[str]:
     ]
 
 
-def _reason_if_damaged(store: Store, zone: ZoneInfo, path: str) -> str | None:
-    place = FileKind.of(path)
-    if place is FileKind.FOREIGN:
-        return FOREIGN
-    try:
-        if place is FileKind.JOURNAL:
-            journal.verify_journal(store, [path])
-        else:
-            _check_file(store, zone, path, place)
-    except DamagedFile as damaged:
-        return damaged.reason
-    return None
-
-
-def _check_file(store: Store, zone: ZoneInfo, path: str, place: FileKind) -> None:
-    entry = LakeParquetFile.open(store, path)
-    if entry is None:  # a run that goes on meanwhile has replaced or dropped it
-        return
-    with entry:
-        partition = Partition.of(path)
-        if partition is not None:
-            _check_data(entry, partition)
-        elif place is FileKind.COVERAGE:
-            coverage_table.parse(entry, zone)
-        else:
-            entry.table((LOG if place is FileKind.LOG else RESTATEMENTS).schema)
-
-
-def _check_data(entry: LakeParquetFile, partition: Partition) -> None:
-    table = data_table(partition.scope, partition.unit)
-    rows = entry.table(table.schema, table.texts)
-    months = merge.bucket_months(
-        partition.unit, merge.bucket_numbers(partition.unit, rows[time_column(partition.unit)])
-    )
-    if months and months != [partition.month]:
-        raise entry.damaged(f"it holds rows of {', '.join(str(month) for month in months)}")
+def exit_code(results: Sequence[RepairResult], unowned: Sequence[str]) -> int:
+    """0: all files in place are sound. 4: another run has locked a workspace. 5: a file is not, or was not checked."""
+    problems = [result.problem for result in results if result.problem is not None]
+    left = [found for result in results for found in result.found if found.moved_to is None]
+    if left or unowned or any(not isinstance(problem, LakeBusy) for problem in problems):
+        return 5
+    return 4 if problems else 0
 
 
 def quarantine(store: Store, workspace: str, path: str) -> str:
-    """Move a file below the folder of what is damaged, under the path that it had. Returns where it is now."""
+    """Move a file to the quarantine folder, under the path that it had. Returns its new path.
+
+    A number is appended if a file of that path was quarantined before.
+    """
     folder = paths.quarantine_folder(workspace)
     taken = store.list(folder)
     names = chain([f"{folder}/{path}"], (f"{folder}/{path}.{number}" for number in count(2)))
@@ -105,69 +116,60 @@ def quarantine(store: Store, workspace: str, path: str) -> str:
     return to
 
 
-@dataclass(frozen=True, slots=True)
-class RepairOptions:
-    """What is moved aside: nothing in a dry run, foreign files where asked for."""
+def inspect(store: Store, workspace: str, zone: ZoneInfo) -> Iterator[tuple[str, str | None]]:
+    """Each file of the workspace's tables and journals, and what is wrong with it; None for a sound file.
 
-    dry_run: bool = False
-    foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedFileReport:
-    """A file that is not as it must be. `moved_to`: where it is now, None where it was left."""
-
-    path: str
-    place: FileKind
-    reason: str
-    moved_to: str | None
-    lost: str
+    Raises LakeError if a file cannot be read because of the disk or the network, which is not damage.
+    """
+    for folder in paths.workspace_folders(workspace):
+        for path in sorted(store.list(folder)):
+            yield path, _damage(store, zone, path)
 
 
-@dataclass(frozen=True, slots=True)
-class RepairResult:
-    """What came of a workspace. `problem`: why it was not gone through to its end."""
-
-    workspace: str
-    checked: int
-    found: tuple[DamagedFileReport, ...]
-    problem: LakeError | None = None
-
-
-def repair(
-    workspace: Workspace, store: Store, lock: WorkspaceLock, clock: Clock, choice: RepairOptions
-) -> RepairResult:
-    """Go through a workspace's files under its lock; a dry run needs none. Raises LakeRefused."""
-    metadata.check_metadata(store, workspace.name, workspace.timezone.key)
-    checked, found = 0, []
+def _damage(store: Store, zone: ZoneInfo, path: str) -> str | None:
+    kind = FileKind.of(path)
+    if kind is FileKind.FOREIGN:
+        return "not written by the collector; query engines may fail to read the table while it is here"
     try:
-        if not choice.dry_run:
-            lock.acquire()
-        guarded = store if choice.dry_run else FencedStore(store, lock)
-        for path, reason in _renewing(inspect(guarded, workspace.name, workspace.timezone), lock, clock):
-            checked += 1
-            if reason is not None:
-                found.append(_treat(guarded, workspace, path, reason, choice))
-    except LakeError as problem:
-        return RepairResult(workspace.name, checked, tuple(found), problem)
-    finally:
-        lock.release()
-    return RepairResult(workspace.name, checked, tuple(found))
+        if kind is FileKind.JOURNAL:
+            journal.verify_journal(store, [path])
+        else:
+            _check_table_file(store, zone, path, kind)
+    except DamagedFile as damaged:
+        return damaged.reason
+    return None
 
 
-def exit_code(repairs: Sequence[RepairResult], strays: Sequence[str]) -> int:
-    """0: every file that is left is sound. 4: another run holds a workspace. 5: something is left, or could not be."""
-    problems = [repair.problem for repair in repairs if repair.problem is not None]
-    left = [found for repair in repairs for found in repair.found if found.moved_to is None]
-    if left or strays or any(not isinstance(problem, LakeBusy) for problem in problems):
-        return 5
-    return 4 if problems else 0
+def _check_table_file(store: Store, zone: ZoneInfo, path: str, kind: FileKind) -> None:
+    """Read all pages, against their checksums, and compare the columns with the table's. Raises DamagedFile."""
+    file = LakeParquetFile.open(store, path)
+    if file is None:  # in a dry run: another run has replaced or deleted it since it was listed
+        return
+    with file:
+        partition = Partition.of(path)
+        if partition is not None:
+            _check_data(file, partition)
+        elif kind is FileKind.COVERAGE:
+            coverage_table.parse(file, zone)
+        else:
+            file.table((LOG if kind is FileKind.LOG else RESTATEMENTS).schema)
+
+
+def _check_data(file: LakeParquetFile, partition: Partition) -> None:
+    """All rows must belong to the partition's month: a file restored to the wrong place would be read as another's."""
+    table = data_table(partition.scope, partition.unit)
+    rows = file.table(table.schema, table.texts)
+    months = merge.bucket_months(
+        partition.unit, merge.bucket_numbers(partition.unit, rows[time_column(partition.unit)])
+    )
+    if months and months != [partition.month]:
+        raise file.damaged(f"it contains rows of {', '.join(str(month) for month in months)}")
 
 
 def _renewing(
     inspected: Iterator[tuple[str, str | None]], lock: WorkspaceLock, clock: Clock
 ) -> Iterator[tuple[str, str | None]]:
-    """Keep the lease while a large lake is read."""
+    """Renew the lease between two files, since a large lake takes longer to read than a lease is valid."""
     renewed = clock.monotonic()
     for each in inspected:
         if clock.monotonic() - renewed > RENEW_EVERY.total_seconds():
@@ -176,32 +178,35 @@ def _renewing(
         yield each
 
 
-def _treat(store: Store, workspace: Workspace, path: str, reason: str, choice: RepairOptions) -> DamagedFileReport:
-    stays = choice.dry_run or (reason == FOREIGN and not choice.foreign)
+def _report(store: Store, workspace: Workspace, path: str, reason: str, options: RepairOptions) -> DamagedFileReport:
+    kind = FileKind.of(path)
+    stays = options.dry_run or (kind is FileKind.FOREIGN and not options.foreign)
     moved_to = None if stays else quarantine(store, workspace.name, path)
-    return DamagedFileReport(path, FileKind.of(path), reason, moved_to, _lost(workspace, path))
+    return DamagedFileReport(path, kind, reason, moved_to, _consequence(workspace, path))
 
 
-_LOST = {
-    FileKind.RESTATEMENTS: "the restatements in this file are lost, since the API reports each only once; no counts",
-    FileKind.COVERAGE: "the next run asks for all that is wanted again; rows that come back unchanged stay as they are",
-    FileKind.LOG: "the log of one landing is lost, no count with it, and nothing is asked for again",
-    FileKind.JOURNAL: "the next run asks for its windows again",
-    FileKind.FOREIGN: "nothing of the collector's",
+_CONSEQUENCES = {
+    FileKind.RESTATEMENTS: "the restatements in this file are lost, since the API reports each only once; no counts "
+    "are lost",
+    FileKind.COVERAGE: "the next run requests everything in the config again; rows whose counts are the same do not "
+    "change",
+    FileKind.LOG: "the log of one landing is lost; no counts are lost, and nothing is requested again",
+    FileKind.JOURNAL: "the next run requests its windows again",
+    FileKind.FOREIGN: "no data of the collector is affected",
 }
 
 
-def _lost(workspace: Workspace, path: str) -> str:
+def _consequence(workspace: Workspace, path: str) -> str:
     partition = Partition.of(path)
     if partition is None:
-        return _LOST[FileKind.of(path)]
+        return _CONSEQUENCES[FileKind.of(path)]
     month = f"{partition.month:%Y-%m}"
     if workspace.start is not None:
-        return f"the next run asks for {month} again, as far as the config wants it; its rows begin at revision 0 anew"
+        return f"the next run requests {month} again, as far as the config includes it; its rows start at revision 0"
     return (
-        f"the next run asks again for what the config wants of {month}. It has no `start`, so older dates may need "
-        f"`collector run --workspace {workspace.name} --from {partition.month} --to {_last_day(partition)}`; the rows "
-        "begin at revision 0 anew"
+        f"the next run requests what the config includes of {month} again. The config has no `start`, so older dates "
+        f"may need `collector run --workspace {workspace.name} --from {partition.month} --to {_last_day(partition)}`; "
+        "the rows start at revision 0"
     )
 
 

@@ -1,11 +1,11 @@
-"""What can be wrong with a lake. The class says what to do; the text names the file and what to do about it.
+"""The store: the small interface between the lake and a file system or an object store, and the errors of a lake.
 
-The store: the one small interface between the lake and a file system (object stores join here).
+A `Version` names one version of a file; each change of the file gives another version (an ETag, on object stores).
+A write has two steps. `stage` writes a complete file that no reader sees, and does all that can fail for lack of
+space. `publish` makes it visible under its path in one atomic step, on the condition that the file there is still the
+expected version. A run that lost its lock therefore cannot overwrite newer data.
 
-A `Tag` names one version of a file: any change of the file changes it. A replacement may be made conditional on the tag
-that was read, so a run that lost its lock while asleep cannot overwrite newer data. Writing has two steps: `stage` does
-all that can fail for want of space; `publish` makes a staged file visible under its path in one atomic step.
-All failures are raised as `LakeError`, which says what could not be done and where.
+Stores raise `LakeError`, which says what failed and where. The subclass says how the run ends.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
 
 
 class LakeError(Exception):
-    """The lake cannot be read or written: the workspace's run stops, what has landed stays (exit 5)."""
+    """The lake cannot be read or written. The workspace's run stops; landed data stays (exit code 5)."""
 
 
 class DamagedFile(LakeError):
-    """A file that the collector wrote cannot be read as what it wrote. `path` names it, `reason` says why."""
+    """A file of the collector does not have the content that it was written with. `reason` says what is wrong."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
-            f"{path} is not as the collector wrote it ({reason}). `collector repair` moves it aside, and tells what "
-            "the next run fetches anew"
+            f"{path} is damaged ({reason}). Run `collector repair` to quarantine it; the next run fetches its data "
+            "again"
         )
         self.path, self.reason = path, reason
 
 
 class LakeRefused(LakeError):
-    """The lake holds what this config or program must not be mixed with: nothing is read or written (exit 2)."""
+    """The lake does not fit this config or this version of the collector; nothing is read or written (exit code 2)."""
 
 
 class LakeBusy(LakeError):
-    """Another run holds the workspace (exit 4)."""
+    """Another run has locked the workspace (exit code 4)."""
 
 
 class StageGone(LakeError):
-    """What was staged is gone before it was published: the run that took the workspace meanwhile has swept it away."""
+    """A staged file was deleted before it was published, by the run that has taken over the workspace."""
 
 
 class Conflict(LakeError):
-    """A file is not what it was when it was read: another run has replaced it, and nothing was overwritten."""
+    """A file is not the expected version: another run has replaced it. Nothing was overwritten."""
 
 
 Version = str
 NO_FILE: Version = ""
-"""The tag of a file that is not there: publish on it creates, and never replaces."""
+"""The version of a file that does not exist. To publish on it creates a file and never replaces one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A whole file, written and safe, that no reader sees yet. `handle` is the store's own business.
+    """A complete, durable file that no reader sees yet. `handle` is private to the store.
 
-    `tag`: the version that it will be, where the store can tell before it is published; ABSENT where it cannot.
+    `version`: the version that the file will have once it is published, where the store knows it before; else NO_FILE.
     """
 
     handle: Any
@@ -70,9 +70,9 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A staged file and where it goes. `expected`: the version it replaces (ABSENT: none), or None for any.
+    """A staged file and its destination. `expected`: the version that it replaces (NO_FILE: none), or None for any.
 
-    `while_held`: another file and its version, the lock's, without which nothing is replaced either.
+    `if_locked`: the path and the version of the lock file, which must be unchanged as well.
     """
 
     path: str
@@ -82,65 +82,65 @@ class Replacement:
 
 
 class Store(Protocol):
-    """Files under one root, by relative paths with `/`."""
+    """Files under one root, by relative paths with `/`. Every method raises LakeError."""
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
-        """The file, open for reading at any place, and the tag of just that version; None where there is none."""
+        """The file, seekable and open for reading, and the version that is read; None if there is no file."""
         ...
 
     def list(self, folder: str) -> Mapping[str, Version]:
-        """The paths of all files at any depth below a folder, each with its tag."""
+        """The paths of all files below a folder, at any depth, each with its version."""
         ...
 
     def stage(self) -> AbstractContextManager[Stage]:
-        """Write a file that nobody sees. Leaving the block normally makes it safe; by an exception drops it."""
+        """Write a file that no reader sees. It is durable once the block ends; an exception in the block drops it."""
         ...
 
     def publish(self, replacement: Replacement) -> Version:
-        """Put a staged file in place in one step; returns the tag of what is there now.
+        """Put a staged file in place in one atomic step, and return its version.
 
-        Raises Conflict where the file there is another than the expected one, or the lock's is; the staged file is
-        dropped then. Raises Swept where that is gone already. A store that cannot compare two files in one step
-        compares the lock's just before.
+        Raises Conflict, and drops the staged file, if the file in place or the lock file is not the expected version.
+        Raises StageGone if the staged file no longer exists. A store that cannot compare two files in one step
+        compares the lock file just before.
         """
         ...
 
     def delete(self, path: str, expected: Version | None = None) -> None:
-        """Remove a file; nothing happens where there is none. Raises Conflict as `publish` does."""
+        """Delete a file, if there is one. Raises Conflict if it is not the expected version."""
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Rename a file out of the way. Raises Conflict where something is there already."""
+        """Rename a file. Raises Conflict if the destination exists."""
         ...
 
     def delete_staged(self) -> None:
-        """Drop all that is staged, by runs that died too. Only the holder of the lock may."""
+        """Delete all staged files of the workspace, those of other runs too. Only the holder of the lock may."""
         ...
 
 
 class Stage:
-    """A file being staged, by whichever store. `sink` is where to write."""
+    """A file that is being staged. `sink`: where to write its content."""
 
     sink: pa.NativeFile
     _staged: Staged | None = None
 
     @property
     def staged(self) -> Staged:
-        """The staged file, once the block is left."""
+        """The staged file. Raises ValueError before the `stage` block has ended."""
         if self._staged is None:
             raise ValueError("the file is still being staged")
         return self._staged
 
 
 def put(store: Store, path: str, data: bytes | pa.Buffer, expected: Version | None = None) -> Version:
-    """Stage and publish a small file; returns its tag."""
+    """Stage and publish a small file; returns its version."""
     with store.stage() as stage:
         stage.sink.write(data)
     return store.publish(Replacement(path, stage.staged, expected))
 
 
 def get(store: Store, path: str) -> tuple[bytes, Version] | None:
-    """A small file's bytes and tag; None where there is none."""
+    """The content and the version of a small file; None if there is no file."""
     opened = store.open(path)
     if opened is None:
         return None

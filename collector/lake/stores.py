@@ -1,4 +1,4 @@
-"""Which store a lake's address calls for."""
+"""From a lake's address to its store: a path is a folder, an address with `://` is a bucket."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
 
     from collector.lake.store import Store
 
-AS_THE_CLOUD_SAYS = Storage()
+DEFAULT_STORAGE = Storage()
 
-EXTRA = "objects"
-"""What is to be installed for lakes in object stores."""
+_EXTRA = "objects"
+"""The extra of this package that lakes in object stores need."""
 
 
-def store_factory(lake: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Callable[[str], Store]:
-    """What opens the lake as a workspace's run sees it. Raises LakeRefused where that takes what is not installed."""
+def store_factory(lake: str, storage: Storage = DEFAULT_STORAGE) -> Callable[[str], Store]:
+    """A function from a workspace's name to its store. Raises LakeRefused if the extra for buckets is missing."""
     if "://" not in lake:
         return lambda workspace: LocalStore(Path(lake), paths.internal_folder(workspace))
+    # Imported here: obstore is an optional extra, which lakes in folders do not need.
     try:
         from collector.lake.objects import Bucket, ObjectStore
     except ModuleNotFoundError as error:
         raise LakeRefused(
             f"lake {lake}: lakes in object stores need {error.name}, which is not installed: "
-            f"pip install 'braze-session-collector[{EXTRA}]'"
+            f"pip install 'braze-session-collector[{_EXTRA}]'"
         ) from error
     bucket = Bucket(lake, storage)
     return lambda _: ObjectStore(bucket)
 
 
-def open_store(lake: str, workspace: str, storage: Storage = AS_THE_CLOUD_SAYS) -> Store:
-    """The lake as one workspace's run sees it. Raises LakeRefused as `store_factory` does."""
+def open_store(lake: str, workspace: str, storage: Storage = DEFAULT_STORAGE) -> Store:
+    """The store of one workspace. Raises LakeRefused as `store_factory` does."""
     return store_factory(lake, storage)(workspace)

@@ -98,7 +98,7 @@ def print_repair(results: Sequence[RepairResult], unowned: Sequence[str], *, dry
         output.line(f"{result.workspace}: {count(result.checked, 'file')} checked, {problems} found")
         for file in result.found:
             output.line(f"  {file.path}: {file.reason}", "bold yellow")
-            output.line(f"    {f'moved to {file.moved_to}' if file.moved_to else 'left in place'}; {file.lost}")
+            output.line(f"    {f'moved to {file.moved_to}' if file.moved_to else 'left in place'}; {file.consequence}")
         if result.problem is not None:
             output.line(f"  stopped before the end: {result.problem}", "bold red")
     for path in unowned:
@@ -119,10 +119,10 @@ def repair_json(results: Sequence[RepairResult], unowned: Sequence[str]) -> dict
                 "found": [
                     {
                         "path": file.path,
-                        "kind": file.place.value,
+                        "kind": file.kind.value,
                         "reason": file.reason,
                         "moved_to": file.moved_to,
-                        "then": file.lost,
+                        "then": file.consequence,
                     }
                     for file in result.found
                 ],
@@ -270,8 +270,8 @@ def _next_steps(results: Sequence[RepairResult], dry_run: bool) -> list[str]:
     lines = []
     if any(file.moved_to for file in files):
         lines.append("next: collector run. Quarantined files are kept until you delete them")
-    if dry_run and any(file.place is not FileKind.FOREIGN for file in files):
+    if dry_run and any(file.kind is not FileKind.FOREIGN for file in files):
         lines.append("next: collector repair, to quarantine damaged files")
-    if any(file.place is FileKind.FOREIGN and not file.moved_to for file in files):
+    if any(file.kind is FileKind.FOREIGN and not file.moved_to for file in files):
         lines.append("next: collector repair --foreign, to quarantine foreign files, too")
     return lines

@@ -1,25 +1,22 @@
-"""The truth under the names that people use: `acme/ios/vip/day`, dates, labels of buckets.
+"""The control endpoints under `/_simulator/`, and the names that people use for series, dates and buckets.
 
-In: a simulation, names or ids. Out: rows with the labels that the lake's own buckets have. ValueError on a mistake.
-
-The control endpoints under `/_simulator/`: move the clock, read the truth, see what was asked. No key, no pool.
-
-In: method, path, query. Out: a status and JSON. For people with curl and for tests in other processes; tests in this
-process use the `Simulation` itself.
+In: method, path, query. Out: a status and JSON. Control requests need no key and no quota. They are for curl and for
+tests in other processes; tests in this process use the `Simulation` itself. The functions below the class turn
+`acme/ios/vip/day`, dates and bucket labels into series and spans, for the control endpoints and for
+`collector simulate --truth`. They raise ValueError on a mistake.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from collector.buckets import day_number, end_of_closed, format_bucket, span_of_dates
 from collector.model import Span, Unit
-from collector.simulator.answers import key_of, read_instant
+from collector.simulator.answers import key_of, parse_instant
 from collector.simulator.options import Faults, parse_rates
-from collector.simulator.simulation import truth_rows
 from collector.simulator.traffic import hours_of
 
 if TYPE_CHECKING:
@@ -36,76 +33,6 @@ _ALL = ("", "-", None)
 _DEFAULT_DAYS = 14
 
 
-def series_of(
-    simulation: Simulation, workspace: str, app: str | None, segment: str | None, unit: str
-) -> tuple[SimulatedWorkspace, SeriesKey]:
-    """The series under names or ids; None, an empty text or `-` for an app or segment means all."""
-    names = [site.name for site in simulation.sites.values()]
-    if workspace not in names:
-        raise ValueError(f"no workspace is called {workspace!r}; there are: {', '.join(names)}")
-    if unit not in tuple(Unit):
-        raise ValueError(f"{unit!r} is no unit: write day or hour")
-    site = simulation.site(workspace)
-    apps = [one for one in site.workspace.apps if one.id in site.traffic]
-    app_id = None if app in _ALL else _id_of("app", str(app), apps)
-    segment_id = None if segment in _ALL else _id_of("segment", str(segment), site.segments.values())
-    return site, key_of(Unit(unit), app_id, segment_id)
-
-
-def read_series(simulation: Simulation, text: str) -> tuple[SimulatedWorkspace, SeriesKey]:
-    """The series in `workspace/app/segment/unit`, where `-` is all apps or all users."""
-    parts = text.split("/")
-    if len(parts) != 4:
-        raise ValueError(f"{text!r}: write WORKSPACE/APP/SEGMENT/UNIT, such as acme/ios/-/day (- is all)")
-    return series_of(simulation, parts[0], parts[1], parts[2], parts[3])
-
-
-def span_of_names(site: SimulatedWorkspace, unit: Unit, first: str | None, last: str | None, at: datetime) -> Span:
-    """The buckets of the local dates `first` to `last`, both included; by default the 14 days up to `at`."""
-    today = at.astimezone(site.zone).date()
-    end = _date(last) if last else today
-    begin = _date(first) if first else end - timedelta(days=_DEFAULT_DAYS - 1)
-    if end < begin:
-        raise ValueError(f"the span ends ({end}) before it begins ({begin})")
-    # Nothing is told of the future, so a far end need not be walked to.
-    begun = end_of_closed(unit, at, timedelta(0), site.zone) + 1
-    return span_of_dates(unit, begin, end, site.zone) & Span(0, begun)
-
-
-def expected_rows(
-    simulation: Simulation, site: SimulatedWorkspace, key: SeriesKey, span: Span, at: datetime
-) -> Iterator[tuple[str, int]]:
-    """(label, sessions) of the buckets that the API would report at the instant."""
-    return (
-        (format_bucket(key.unit, bucket), count) for bucket, count in truth_rows(simulation, site.name, key, span, at)
-    )
-
-
-def bucket_at(unit: Unit, text: str) -> int:
-    """The bucket that a label names: `2026-11-01`, or `2026-11-01T05:00:00Z`."""
-    if unit is Unit.DAY:
-        return day_number(_date(text))
-    hours = hours_of(read_instant(text.replace(" ", "+")))
-    if not hours.is_integer():
-        raise ValueError(f"{text!r} is not on the hour")
-    return int(hours)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no date: write it as 2026-11-01") from None
-
-
-def _id_of(what: str, name: str, things: Iterable[App] | Iterable[Segment]) -> str:
-    known: list[App | Segment] = list(things)
-    for thing in known:
-        if name in (thing.name, thing.id):
-            return thing.id
-    raise ValueError(f"no {what} is called {name!r}; there are: {', '.join(thing.name for thing in known) or 'none'}")
-
-
 CONTROL_PREFIX: Final = "/_simulator/"
 
 
@@ -115,7 +42,7 @@ class Control:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._actions: dict[tuple[str, str], Callable[[Mapping[str, str]], dict[str, Any]]] = {
-            ("GET", "now"): self._tell_now,
+            ("GET", "now"): self._now,
             ("PUT", "now"): self._move_now,
             ("GET", "truth"): self._truth,
             ("GET", "stats"): self._stats,
@@ -128,96 +55,166 @@ class Control:
         }
 
     def answer(self, method: str, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
-        """Status and JSON body. A mistake in the query is a 400 that says what to write."""
+        """Status and JSON body. A mistake in the query gives a 400 that says what to write."""
         action = self._actions.get((method, path.removeprefix(CONTROL_PREFIX)))
         if action is None:
             known = ", ".join(f"{verb} {CONTROL_PREFIX}{name}" for verb, name in self._actions)
-            return 404, orjson.dumps({"message": f"no such control endpoint; there are: {known}"})
+            return 404, orjson.dumps({"message": f"no such control endpoint; the endpoints are: {known}"})
         try:
             return 200, orjson.dumps(action(query))
         except KeyError as error:
-            return 400, orjson.dumps({"message": f"write {error.args[0]}=… in the query"})
+            return 400, orjson.dumps({"message": f"missing parameter: write {error.args[0]}=… in the query"})
         except ValueError as error:
             return 400, orjson.dumps({"message": str(error)})
 
-    def _tell_now(self, _query: Mapping[str, str]) -> dict[str, Any]:
+    def _now(self, _query: Mapping[str, str]) -> dict[str, Any]:
         return {"now": self._simulation.now.isoformat()}
 
     def _move_now(self, query: Mapping[str, str]) -> dict[str, Any]:
-        self._simulation.now = None if query["at"] == "real" else _read_instant(query["at"])
-        return self._tell_now(query)
+        self._simulation.now = None if query["at"] == "real" else _instant_in(query["at"])
+        return self._now(query)
 
     def _truth(self, query: Mapping[str, str]) -> dict[str, Any]:
         simulation = self._simulation
-        site, key = series_of(
+        workspace, key = find_series(
             simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day")
         )
-        at = _read_instant(query["at"]) if "at" in query else simulation.now
-        span = span_of_names(site, key.unit, query.get("from"), query.get("to"), at)
-        rows = [{"bucket": name, "sessions": count} for name, count in expected_rows(simulation, site, key, span, at)]
+        at = _instant_in(query["at"]) if "at" in query else simulation.now
+        span = span_of_names(workspace, key.unit, query.get("from"), query.get("to"), at)
+        rows = [
+            {"bucket": name, "sessions": count} for name, count in expected_rows(simulation, workspace, key, span, at)
+        ]
         return {"at": at.isoformat(), "rows": rows}
 
     def _stats(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        tally, sites = self._simulation.tally, self._simulation.sites.values()
+        log, workspaces = self._simulation.request_log, self._simulation.workspaces.values()
         return {
-            "requests": tally.requests,
-            "by_status": dict(tally.by_outcome),
-            "by_workspace": dict(tally.by_workspace),
-            "busiest_second": tally.busiest_second,
-            "most_in_flight": tally.most_in_flight,
-            "pool_remaining": {site.name: site.pool.remaining for site in sites},
+            "requests": log.requests,
+            "by_status": dict(log.by_outcome),
+            "by_workspace": dict(log.by_workspace),
+            "busiest_second": log.busiest_second,
+            "most_in_flight": log.most_in_flight,
+            "pool_remaining": {workspace.name: workspace.quota.remaining for workspace in workspaces},
         }
 
     def _clear_stats(self, query: Mapping[str, str]) -> dict[str, Any]:
-        self._simulation.tally.clear()
+        self._simulation.request_log.clear()
         return self._stats(query)
 
     def _requests(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        asked = self._simulation.tally.asked
         return {
             "requests": [
                 {
-                    "workspace": one.workspace,
-                    "path": one.path,
-                    "parameters": dict(one.parameters),
-                    "outcome": one.outcome,
+                    "workspace": each.workspace,
+                    "path": each.path,
+                    "parameters": dict(each.parameters),
+                    "outcome": each.outcome,
                 }
-                for one in list(asked)
+                for each in list(self._simulation.request_log.entries)
             ]
         }
 
     def _spend(self, query: Mapping[str, str]) -> dict[str, Any]:
-        site = series_of(self._simulation, query["workspace"], None, None, "day")[0]
-        site.pool.spend(_whole("requests", query["requests"]))
-        return {"remaining": site.pool.remaining}
+        workspace = find_series(self._simulation, query["workspace"], None, None, "day")[0]
+        workspace.quota.spend(_integer("requests", query["requests"]))
+        return {"remaining": workspace.quota.remaining}
 
     def _refill(self, query: Mapping[str, str]) -> dict[str, Any]:
-        site = series_of(self._simulation, query["workspace"], None, None, "day")[0]
-        site.pool.refill()
-        return {"remaining": site.pool.remaining}
+        workspace = find_series(self._simulation, query["workspace"], None, None, "day")[0]
+        workspace.quota.refill()
+        return {"remaining": workspace.quota.remaining}
 
     def _restate(self, query: Mapping[str, str]) -> dict[str, Any]:
-        site, key = series_of(
+        workspace, key = find_series(
             self._simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day")
         )
         bucket = bucket_at(key.unit, query["bucket"])
-        self._simulation.restate(site.name, key, {bucket: _whole("sessions", query["sessions"])})
+        self._simulation.restate(workspace.name, key, {bucket: _integer("sessions", query["sessions"])})
         return {"bucket": query["bucket"], "sessions": int(query["sessions"]), "by": Unit(key.unit)}
 
     def _faults(self, query: Mapping[str, str]) -> dict[str, Any]:
         rates = parse_rates(query["rates"])
-        first = _whole("first_attempts", query["first_attempts"]) if "first_attempts" in query else None
+        first = _integer("first_attempts", query["first_attempts"]) if "first_attempts" in query else None
         old = self._simulation.faults
         self._simulation.faults = Faults(rates, first, old.retry_after_seconds, old.slow_seconds)
         return {"rates": {fault.value: rate for fault, rate in rates.items()}, "first_attempts": first}
 
 
-def _read_instant(text: str) -> datetime:
-    # An unencoded + has arrived as a space.
-    return read_instant(text.replace(" ", "+"))
+def find_series(
+    simulation: Simulation, workspace: str, app: str | None, segment: str | None, unit: str
+) -> tuple[SimulatedWorkspace, SeriesKey]:
+    """The series of these names or ids. None, an empty text or `-` means all apps, or all users."""
+    names = [each.name for each in simulation.workspaces.values()]
+    if workspace not in names:
+        raise ValueError(f"unknown workspace {workspace!r}; the config has: {', '.join(names)}")
+    if unit not in tuple(Unit):
+        raise ValueError(f"{unit!r} is not a unit: write day or hour")
+    found = simulation.workspace(workspace)
+    apps = [each for each in found.config.apps if each.id in found.traffic]
+    app_id = None if app in _ALL else _id_of("app", str(app), apps)
+    segment_id = None if segment in _ALL else _id_of("segment", str(segment), found.segments.values())
+    return found, key_of(Unit(unit), app_id, segment_id)
 
 
-def _whole(name: str, text: str) -> int:
+def read_series(simulation: Simulation, text: str) -> tuple[SimulatedWorkspace, SeriesKey]:
+    """Parse a series written as `workspace/app/segment/unit`, where `-` means all apps or all users."""
+    parts = text.split("/")
+    if len(parts) != 4:
+        raise ValueError(f"{text!r}: write WORKSPACE/APP/SEGMENT/UNIT, such as acme/ios/-/day (- means all)")
+    return find_series(simulation, parts[0], parts[1], parts[2], parts[3])
+
+
+def span_of_names(workspace: SimulatedWorkspace, unit: Unit, first: str | None, last: str | None, at: datetime) -> Span:
+    """The buckets of the local dates `first` to `last`, both inclusive; by default the 14 days up to `at`."""
+    today = at.astimezone(workspace.zone).date()
+    end = _date(last) if last else today
+    start = _date(first) if first else end - timedelta(days=_DEFAULT_DAYS - 1)
+    if end < start:
+        raise ValueError(f"the span ends ({end}) before it starts ({start})")
+    # The future has no rows. Cutting the span here keeps a far `last` from costing time.
+    stop = end_of_closed(unit, at, timedelta(0), workspace.zone) + 1
+    return span_of_dates(unit, start, end, workspace.zone) & Span(0, stop)
+
+
+def expected_rows(
+    simulation: Simulation, workspace: SimulatedWorkspace, key: SeriesKey, span: Span, at: datetime
+) -> Iterator[tuple[str, int]]:
+    """(label, sessions) of each bucket that the API reports at the instant: what a complete collection must hold."""
+    rows = simulation.workspace_rows(workspace, key, span, at)
+    return ((format_bucket(key.unit, bucket), count) for bucket, count in rows)
+
+
+def bucket_at(unit: Unit, text: str) -> int:
+    """The bucket of a label: `2026-11-01`, or `2026-11-01T05:00:00Z`."""
+    if unit is Unit.DAY:
+        return day_number(_date(text))
+    hours = hours_of(_instant_in(text))
+    if not hours.is_integer():
+        raise ValueError(f"{text!r} is not on the hour")
+    return int(hours)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a valid date: write it as 2026-11-01") from None
+
+
+def _id_of(kind: str, name: str, items: Iterable[App] | Iterable[Segment]) -> str:
+    known: list[App | Segment] = list(items)
+    for item in known:
+        if name in (item.name, item.id):
+            return item.id
+    raise ValueError(f"unknown {kind} {name!r}; the config has: {', '.join(item.name for item in known) or 'none'}")
+
+
+def _instant_in(text: str) -> datetime:
+    # A + that is not percent-encoded arrives as a space.
+    return parse_instant(text.replace(" ", "+"))
+
+
+def _integer(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{name} must be a whole number, not {text!r}")
+        raise ValueError(f"{name} must be a non-negative integer, not {text!r}")
     return int(text)

@@ -1,13 +1,8 @@
-"""Numbers that look random and never change: every choice of the stand-in is a hash of what it is about.
+"""All options of the stand-in API, as frozen values; its injected faults; and the hash behind its random choices.
 
-Which answers go wrong, and how: seeded, so that the same requests meet the same faults on every day and machine.
-
-In: rates by kind of fault, a request's parameters. Out: the fault that this attempt of it meets, if any. How a fault
-looks on the wire is told in `misbehaviour.py`.
-
-All that can be chosen about the stand-in API, as one frozen value.
-
-The enums are the points that the reference page leaves unsaid; a collector must be right under each of them.
+The enums are the points that the reference page leaves open: a collector must be correct under each of them. Nothing is
+random here. Each choice is a hash of the seed and of what it concerns, so the same requests get the same counts and the
+same faults on each day and machine.
 """
 
 from __future__ import annotations
@@ -28,13 +23,13 @@ _SCALE = 2.0**-64
 
 
 def hash_unit(*parts: object) -> float:
-    """A number from 0 up to, without, 1, that the parts alone decide."""
+    """A number in [0, 1) that depends on the parts alone: the same on each day and machine."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") * _SCALE
 
 
 class Fault(StrEnum):
-    """What goes wrong. `OUTSIDE` and `REPEATED` are odd but allowed answers; every other one is no answer."""
+    """What can go wrong. `OUTSIDE` and `REPEATED` are unusual but valid answers; all others are failures."""
 
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
@@ -59,10 +54,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """`rates`: the share (0 to 1) of attempts that meet each fault, one at most for each attempt.
+    """`rates`: the share (0 to 1) of attempts that get each fault. An attempt gets at most one fault.
 
-    `first_attempts`: only so many attempts of any one request are at risk; None: each is, on its own.
-    `retry_after_seconds` goes with an injected 429 (None: no header). `slow_seconds`: what a slow answer takes.
+    `first_attempts`: only the first N attempts of a request can fail; None: any attempt can.
+    `retry_after_seconds` is sent with an injected 429 (None: no header). `slow_seconds`: the delay of a slow answer.
     """
 
     rates: Mapping[Fault, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -71,20 +66,20 @@ class Faults:
     slow_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse rates that are no shares."""
+        """ValueError for rates that are not shares, or that add up to more than 1."""
         for fault, rate in self.rates.items():
             if not 0 <= rate <= 1:
-                raise ValueError(f"{fault.value}={rate}: a rate is a share from 0 to 1")
+                raise ValueError(f"{fault.value}={rate}: a rate is a number from 0 to 1")
         total = sum(self.rates.values())
         if total > 1 + 1e-9:
-            raise ValueError(f"the rates add up to {total:g}; an attempt meets one fault at most, so 1 is the most")
+            raise ValueError(f"the rates add up to {total:g}: an attempt gets at most one fault, so at most 1")
 
 
 NO_FAULTS = Faults()
 
 
 def parse_rates(text: str) -> dict[Fault, float]:
-    """Read `500=0.05,503=0.02`. ValueError says what is wrong and what to write."""
+    """Parse `500=0.05,503=0.02`. ValueError says what is wrong and what to write."""
     rates: dict[Fault, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, number = (word.strip() for word in part.partition("="))
@@ -92,7 +87,7 @@ def parse_rates(text: str) -> dict[Fault, float]:
             raise ValueError(f"{part!r}: write NAME=RATE, such as 500=0.05")
         fault = _fault_named(name)
         if fault in rates:
-            raise ValueError(f"{name} stands twice")
+            raise ValueError(f"{name} appears twice")
         try:
             rates[fault] = float(number)
         except ValueError:
@@ -105,13 +100,13 @@ def _fault_named(name: str) -> Fault:
         return Fault(name)
     except ValueError:
         names = [fault.value for fault in Fault]
-        near = get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"no fault is called {name!r}: {hint}the faults are {', '.join(names)}") from None
+        close = get_close_matches(name, names, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(f"unknown fault {name!r}: {hint}the faults are {', '.join(names)}") from None
 
 
 class FaultDraw:
-    """Deals out the faults. It counts how many times each request has come, and nothing else changes in it."""
+    """Chooses the fault of each attempt. Its only state is the number of attempts of each request."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self.faults = faults
@@ -119,13 +114,14 @@ class FaultDraw:
         self._attempts: Counter[Hashable] = Counter()
 
     def draw(self, request: Hashable) -> Fault | None:
-        """The fault that this attempt of the request meets."""
+        """The fault of the next attempt of this request, or None."""
         if not self.faults.rates:
             return None
         attempt = self._attempts[request]
         self._attempts[request] += 1
         if self.faults.first_attempts is not None and attempt >= self.faults.first_attempts:
             return None
+        # One number picks the fault: the rates are laid end to end on [0, 1), and it falls into one of them or none.
         left = hash_unit(self._seed, "fault", request, attempt)
         for fault, rate in self.faults.rates.items():
             left -= rate
@@ -135,7 +131,7 @@ class FaultDraw:
 
 
 class HourFormat(StrEnum):
-    """How an hour's `time` is written; the page says no more than "ISO 8601 extended"."""
+    """How an hour's `time` is written. The reference page says only "ISO 8601 extended"."""
 
     NAIVE = "naive"
     NAIVE_LOCAL = "naive-local"
@@ -146,14 +142,14 @@ class HourFormat(StrEnum):
 
 
 class Boundary(StrEnum):
-    """Whether an `ending_at` that is exactly the start of a bucket includes that bucket."""
+    """Whether an `ending_at` at the exact start of a bucket includes that bucket."""
 
     INCLUSIVE = "inclusive"
     EXCLUSIVE = "exclusive"
 
 
 class DayZone(StrEnum):
-    """The zone in which a day is cut."""
+    """The time zone whose midnight starts a day."""
 
     WORKSPACE = "workspace"
     UTC = "utc"
@@ -168,9 +164,9 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """`limit` requests in each `period_seconds` of the clock, for each workspace; Braze: 250,000 in each clock hour.
+    """The quota: `limit` requests in each `period_seconds`, for each workspace. Braze: 250,000 in each clock hour.
 
-    `retry_after_seconds` goes with an empty pool's 429; None: no such header, as Braze documents none.
+    `retry_after_seconds` is sent with the 429 of a used-up quota; None: no header, since Braze documents none.
     """
 
     limit: int = 250_000
@@ -178,34 +174,35 @@ class PoolOptions:
     retry_after_seconds: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what would serve no request."""
+        """ValueError for a quota that serves no request."""
         if self.limit < 1 or self.period_seconds < 1:
-            raise ValueError("the pool's limit and period must be at least 1")
+            raise ValueError("the quota's limit and period must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class LateOptions:
-    """Sessions that arrive late: at most `share` of an hour at first, less with each day, none after `days` days."""
+    """Sessions that arrive late: at first up to `share` of an hour, less each day, and none after `days` days."""
 
     share: float = 0.08
     days: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse a share that would take more than all."""
+        """ValueError for a share outside [0, 1) or a negative number of days."""
         if not 0 <= self.share < 1 or self.days < 0:
-            raise ValueError("the late share must be from 0 up to, without, 1, and its days not negative")
+            raise ValueError("the late share must be at least 0 and below 1, and the late days must not be negative")
 
 
 NEVER_LATE = LateOptions(share=0.0, days=0)
-"""No restatements: a closed bucket is complete at once."""
+"""No restatements: a bucket is complete when it closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is served and how. Names may be given as names or ids; all of them are checked when the simulation is made.
+    """What is served and how. Apps and segments are given by name or id, and are checked by `Simulation`.
 
-    `latency_ms` is (least, most). `absent_share` of the buckets are not reported. `young`: an app has no points before
-    its own `start`. `untracked` segments answer zeros; `dead` apps and segments, 400; `denied` workspaces, 403.
+    `latency_ms` is (minimum, maximum). `absent_share` is the share of buckets that are left out. `young`: an app has no
+    points before its own `start`. `untracked` segments report zeros; `dead` apps and segments give a 400; `denied`
+    workspaces give a 403.
     """
 
     seed: int = 0

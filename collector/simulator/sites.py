@@ -1,10 +1,6 @@
-"""What one workspace looks like from the API's side: its key, its zone, what is known, untracked or dead in it.
+"""One workspace as the API serves it: its ids and traffic, its request quota, and the log of all requests.
 
-The request pool of one workspace: so many requests a period, refilled when the clock's period turns, never sooner.
-
-Braze refills on the clock hour (no rolling window), so the period here is cut from the epoch: 3600 s gives clock hours.
-
-What the stand-in has been asked: counts by outcome, the busiest second, the newest requests. No key is kept.
+In: the config's workspaces and the options. Out: a `SimulatedWorkspace` for each API key. Keys are never logged.
 """
 
 from __future__ import annotations
@@ -32,9 +28,9 @@ UTC_ZONE: Final = ZoneInfo("UTC")
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWorkspace:
-    """One workspace as served. `zone`: where its days are cut; `traffic`: one entry for each live app, by its id."""
+    """One workspace. `zone` is where its days begin; `traffic` has one entry for each app the API knows, by app id."""
 
-    workspace: Workspace
+    config: Workspace
     api_key: str
     zone: ZoneInfo
     seed: int
@@ -42,15 +38,15 @@ class SimulatedWorkspace:
     traffic: Mapping[str, Traffic]
     segments: Mapping[str, Segment]
     untracked: frozenset[str]
-    pool: QuotaServer
+    quota: QuotaServer
 
     @property
     def name(self) -> str:
-        """The workspace's name."""
-        return self.workspace.name
+        """The workspace's name in the config."""
+        return self.config.name
 
-    def flows(self, key: SeriesKey) -> list[tuple[Traffic, float]]:
-        """The apps that a series adds up, each with the fraction of its sessions that counts."""
+    def traffic_of(self, key: SeriesKey) -> list[tuple[Traffic, float]]:
+        """The apps that make up a series, each with the fraction of its sessions that counts."""
         apps = [key.app_id] if key.app_id is not None else list(self.traffic)
         segment = key.segment_id
         if segment is None:
@@ -58,65 +54,71 @@ class SimulatedWorkspace:
         tracked = segment not in self.untracked
         return [(self.traffic[app], segment_fraction(self.seed, app, segment) if tracked else 0.0) for app in apps]
 
-    def step(self, now: float) -> int:
-        """What is seen of closed buckets changes only with this number."""
-        return next((traffic.step(now) for traffic in self.traffic.values()), math.floor(now / 24))
+    def reporting_day(self, now: float) -> int:
+        """A number that changes when late sessions arrive. Counts of closed buckets change only with it."""
+        return next((traffic.reporting_day(now) for traffic in self.traffic.values()), math.floor(now / 24))
 
 
 def simulated_key(workspace: Workspace) -> str:
-    """The workspace's own key, or the one that the stand-in makes up for it."""
+    """The workspace's own API key, or a made-up one where the config has none."""
     return workspace.api_key.reveal() if workspace.api_key is not None else f"simulated-{workspace.name}"
 
 
-def sites_of(workspaces: Sequence[Workspace], options: Options, clock: Clock) -> dict[str, SimulatedWorkspace]:
-    """Sites by API key. ValueError where two share a key or an option names nothing that is served."""
+def workspaces_by_key(workspaces: Sequence[Workspace], options: Options, clock: Clock) -> dict[str, SimulatedWorkspace]:
+    """Simulated workspaces by API key. ValueError if two share a key, or if an option names an unknown id."""
     _check_names(workspaces, options)
-    sites: dict[str, SimulatedWorkspace] = {}
-    for workspace in workspaces:
-        site = _site(workspace, options, clock)
-        if site.api_key in sites:
-            raise ValueError(f"{site.name} and {sites[site.api_key].name} have the same key: give each its own")
-        sites[site.api_key] = site
-    return sites
+    by_key: dict[str, SimulatedWorkspace] = {}
+    for config in workspaces:
+        workspace = _simulated(config, options, clock)
+        other = by_key.setdefault(workspace.api_key, workspace)
+        if other is not workspace:
+            raise ValueError(f"{workspace.name} and {other.name} have the same key: give each workspace its own key")
+    return by_key
 
 
-def _site(workspace: Workspace, options: Options, clock: Clock) -> SimulatedWorkspace:
-    zone = workspace.timezone
-    alive = [app for app in workspace.apps if not _named(app, options.dead)]
+def _simulated(config: Workspace, options: Options, clock: Clock) -> SimulatedWorkspace:
+    zone = config.timezone
+    apps = [app for app in config.apps if not _is_listed(app, options.dead)]
     return SimulatedWorkspace(
-        workspace=workspace,
-        api_key=simulated_key(workspace),
+        config=config,
+        api_key=simulated_key(config),
         zone=zone if options.day_zone is DayZone.WORKSPACE else UTC_ZONE,
         seed=options.seed,
-        denied=workspace.name in options.denied,
-        traffic={app.id: Traffic(options.seed, app, zone, options.late, young=options.young) for app in alive},
-        segments={segment.id: segment for segment in workspace.segments if not _named(segment, options.dead)},
-        untracked=frozenset(segment.id for segment in workspace.segments if _named(segment, options.untracked)),
-        pool=QuotaServer(options.pool, clock),
+        denied=config.name in options.denied,
+        traffic={app.id: Traffic(options.seed, app, zone, options.late, young=options.young) for app in apps},
+        segments={segment.id: segment for segment in config.segments if not _is_listed(segment, options.dead)},
+        untracked=frozenset(segment.id for segment in config.segments if _is_listed(segment, options.untracked)),
+        quota=QuotaServer(options.pool, clock),
     )
 
 
-def _named(thing: App | Segment, names: frozenset[str]) -> bool:
-    return thing.name in names or thing.id in names
+def _is_listed(item: App | Segment, names: frozenset[str]) -> bool:
+    return item.name in names or item.id in names
 
 
 def _check_names(workspaces: Sequence[Workspace], options: Options) -> None:
     apps = {word for workspace in workspaces for app in workspace.apps for word in (app.name, app.id)}
-    segments = {word for workspace in workspaces for one in workspace.segments for word in (one.name, one.id)}
+    segments = {
+        word for workspace in workspaces for segment in workspace.segments for word in (segment.name, segment.id)
+    }
     _check("untracked", "segment", options.untracked, segments)
     _check("dead", "app or segment", options.dead, apps | segments)
     _check("denied", "workspace", options.denied, {workspace.name for workspace in workspaces})
 
 
-def _check(option: str, what: str, asked: Iterable[str], known: set[str]) -> None:
-    for name in sorted(asked):
+def _check(option: str, kind: str, names: Iterable[str], known: set[str]) -> None:
+    for name in sorted(names):
         if name not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"{option}: no {what} is called {name!r}; there are: {names}")
+            choices = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"{option}: unknown {kind} {name!r}; the config has: {choices}")
 
 
 class QuotaServer:
-    """Requests left in this period. All who hold the workspace's key draw on it."""
+    """The hourly request quota of one workspace. All clients that use the workspace's key share it.
+
+    Braze resets the quota at the start of each clock hour; there is no rolling window. Periods are therefore counted
+    from the epoch: a period of 3600 seconds gives clock hours.
+    """
 
     def __init__(self, options: PoolOptions, clock: Clock) -> None:
         self._options = options
@@ -124,52 +126,53 @@ class QuotaServer:
         self._period = -1
         self._spent = 0
 
-    def _turn(self) -> int:
-        period = int(self._clock.now().timestamp()) // self._options.period_seconds
-        if period != self._period:
-            self._period, self._spent = period, 0
-        return period
-
     @property
     def remaining(self) -> int:
         """Requests left until the reset."""
-        self._turn()
+        self._enter_period()
         return max(0, self._options.limit - self._spent)
 
     def take(self) -> bool:
-        """Spend one request; False where none is left."""
-        self._turn()
+        """Spend one request. False if none is left."""
+        self._enter_period()
         if self._spent >= self._options.limit:
             return False
         self._spent += 1
         return True
 
     def spend(self, requests: int) -> None:
-        """Let others spend: production sends draw on the same pool. More than there is leaves it empty."""
-        self._turn()
+        """Spend requests of other clients, such as production sends. At most what is left is spent."""
+        self._enter_period()
         self._spent = min(self._options.limit, self._spent + requests)
 
     def refill(self) -> None:
-        """Fill it before its time, for tests that will not wait."""
+        """Restore the full quota before the reset."""
         self._spent = 0
 
     def headers(self) -> dict[str, str]:
-        """The three documented headers; the reset is in UTC epoch seconds. Braze sends them in lower case."""
-        period = self._turn()
+        """The three documented headers, in lower case as Braze sends them; the reset is in UTC epoch seconds."""
+        period = self._enter_period()
         return {
             "x-ratelimit-limit": str(self._options.limit),
             "x-ratelimit-remaining": str(max(0, self._options.limit - self._spent)),
             "x-ratelimit-reset": str((period + 1) * self._options.period_seconds),
         }
 
+    def _enter_period(self) -> int:
+        """The number of the current period. Entering a new one restores the full quota."""
+        period = int(self._clock.now().timestamp()) // self._options.period_seconds
+        if period != self._period:
+            self._period, self._spent = period, 0
+        return period
+
 
 Parameters = tuple[tuple[str, str], ...]
-"""A request's query, sorted by name, without the key."""
+"""A request's query parameters, sorted by name, without the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request to the API. `outcome` is the status, or `reset`, `cut` where none was told whole."""
+    """One request to the API. `outcome` is the status; or `reset` or `cut`, if no complete reply was sent."""
 
     workspace: str | None
     path: str
@@ -178,43 +181,47 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """Counts requests to the API (those to the control endpoints are none). Written by the server's thread alone."""
+    """Counts requests to the API and keeps the newest ones. Control requests are not counted.
 
-    def __init__(self, clock: Clock, remembered: int = 20_000) -> None:
+    Only the server's thread writes to it.
+    """
+
+    def __init__(self, clock: Clock, capacity: int = 20_000) -> None:
         self._clock = clock
-        self.asked: deque[LoggedRequest] = deque(maxlen=remembered)
+        self.entries: deque[LoggedRequest] = deque(maxlen=capacity)
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all requests and set all counts to zero."""
         self.requests = 0
         self.by_outcome: Counter[str] = Counter()
         self.by_workspace: Counter[str] = Counter()
         self.busiest_second = 0
         self.in_flight = 0
         self.most_in_flight = 0
-        self._second: deque[float] = deque()
-        self.asked.clear()
+        self._last_second: deque[float] = deque()
+        self.entries.clear()
 
-    def arrive(self) -> None:
-        """Count a request that came in, in its one-second window and among those in flight."""
+    def start(self) -> None:
+        """Count a request that has arrived."""
         now = self._clock.monotonic()
         self.requests += 1
-        second = self._second
-        second.append(now)
-        while second[0] <= now - 1.0:
-            second.popleft()
-        self.busiest_second = max(self.busiest_second, len(second))
+        arrivals = self._last_second
+        # A sliding window: the arrivals of the last second. Its largest size is the most that any second had.
+        arrivals.append(now)
+        while arrivals[0] <= now - 1.0:
+            arrivals.popleft()
+        self.busiest_second = max(self.busiest_second, len(arrivals))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
 
-    def leave(self) -> None:
-        """Count a request out of those in flight."""
+    def finish(self) -> None:
+        """Count a request as no longer in flight. `clear` may have been called since it arrived."""
         self.in_flight = max(0, self.in_flight - 1)
 
-    def settle(self, asked: LoggedRequest) -> None:
-        """Count how a request was answered."""
-        self.asked.append(asked)
-        self.by_outcome[asked.outcome] += 1
-        if asked.workspace is not None:
-            self.by_workspace[asked.workspace] += 1
+    def record(self, request: LoggedRequest) -> None:
+        """Keep a request with its outcome."""
+        self.entries.append(request)
+        self.by_outcome[request.outcome] += 1
+        if request.workspace is not None:
+            self.by_workspace[request.workspace] += 1

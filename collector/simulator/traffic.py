@@ -1,7 +1,7 @@
-"""How many sessions an app had up to any instant: a smooth curve in closed form, and the part of it seen so far.
+"""The made-up sessions of an app: a smooth cumulative curve, and the part of it that the API knows at an instant.
 
-In: the seed, an app, its zone. Out: cumulative sessions as a float, whose floors' differences are the counts. So counts
-add up exactly, whatever buckets the time is cut into and in whatever zone, and any bucket costs the same.
+In: the seed, an app, its time zone. Out: cumulative totals; the count of a bucket is the difference of two totals.
+Counts therefore add up exactly for buckets of any size and zone, and each bucket takes the same time to compute.
 Times are hours since 1970-01-01T00:00Z, as floats. Nothing here reads a clock.
 """
 
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 _SIZES = (("ios", 3.0), ("android", 2.0), ("web", 1.2))
 _RHYTHM = ((24.0, 0.52, 19.0), (12.0, 0.14, 12.5), (168.0, 0.12, 60.0))
-"""Period, swing and local hour of the peak: evenings, noons, weekends (hour 0 was the start of a Thursday)."""
+"""Period in hours, amplitude and local hour of the peak: evenings, noons, weekends (hour 0 starts a Thursday)."""
 _NOISE = ((7.31, 0.03), (19.7, 0.03), (61.3, 0.04), (701.7, 0.05))
-"""Period and swing; the phases are the app's own. All swings add up to less than 1, so the rate stays positive."""
+"""Period in hours and amplitude; each app has its own phases.
+
+All amplitudes add up to less than 1, so the rate of sessions is always positive.
+"""
 _YEAR = 8766.0
 _NEVER_LATE_BELOW = 0.4
+"""A day or an hour whose hash is below this number is never late."""
 
 
 def hours_of(instant: datetime) -> float:
@@ -38,13 +42,13 @@ def hours_of(instant: datetime) -> float:
 
 
 def standard_shift(zone: ZoneInfo) -> int:
-    """Whole hours by which the zone is ahead of UTC in January 2026: near enough for a rhythm."""
+    """Full hours by which the zone is ahead of UTC in January 2026. Daylight saving time does not matter here."""
     offset = datetime(2026, 1, 15, tzinfo=zone).utcoffset()
     return math.floor(offset.total_seconds() / 3600) if offset else 0
 
 
 class Traffic:
-    """The sessions of one app, of all its users. `seen` is what the API knows of them at an instant."""
+    """The sessions of one app. `known_sessions` is the part that the API knows at an instant."""
 
     def __init__(self, seed: int, app: App, zone: ZoneInfo, late: LateOptions, *, young: bool) -> None:
         self._root = (seed, app.id)
@@ -62,18 +66,18 @@ class Traffic:
         self._late_table = lru_cache(maxsize=64)(self._make_late_table)
 
     def _rhythm_waves(self) -> list[tuple[float, float, float]]:
-        turns = [(math.tau / period, swing, peak) for period, swing, peak in _RHYTHM]
-        return [(speed, swing / speed, speed * (self._shift - peak)) for speed, swing, peak in turns]
+        waves = [(math.tau / period, amplitude, peak) for period, amplitude, peak in _RHYTHM]
+        return [(speed, amplitude / speed, speed * (self._shift - peak)) for speed, amplitude, peak in waves]
 
     def _noise_waves(self) -> list[tuple[float, float, float]]:
-        turns = [(math.tau / period, swing) for period, swing in _NOISE]
-        return [(speed, swing / speed, math.tau * hash_unit(*self._root, speed)) for speed, swing in turns]
+        waves = [(math.tau / period, amplitude) for period, amplitude in _NOISE]
+        return [(speed, amplitude / speed, math.tau * hash_unit(*self._root, speed)) for speed, amplitude in waves]
 
     def _cumulative(self, hours: float) -> float:
-        """Sessions up to the instant, from an arbitrary origin.
+        """Sessions up to the instant, counted from an arbitrary origin.
 
-        Time itself is warped by the waves, and the growth (a logistic step over some years, integrated) is taken of the
-        warped time: the derivative is growth times (1 + waves), which is positive, and all of it is in closed form.
+        The waves warp the time, and the growth (an integrated logistic step over some years) is taken of the warped
+        time. The derivative is growth times (1 + waves). It is positive, so no count is negative.
         """
         warped = hours
         for speed, reach, phase in self._waves:
@@ -82,72 +86,74 @@ class Traffic:
         softplus = max(z, 0.0) + math.log1p(math.exp(-abs(z)))
         return self._base * (warped + self._growth * _YEAR * softplus)
 
-    def step(self, now: float) -> int:
-        """The day, by the zone's winter time, that `now` is in: what is seen of the past changes with it alone."""
+    def reporting_day(self, now: float) -> int:
+        """The number of the day that `now` is in, by the zone's winter time. Late sessions arrive when it changes."""
         return math.floor((now + self._shift) / 24)
 
-    def seen(self, edges: Sequence[float], now: float, fraction: float) -> list[int]:
-        """Sessions begun before each of the instants, from an arbitrary origin, that are known at `now`.
+    def known_sessions(self, edges: Sequence[float], now: float, fraction: float) -> list[int]:
+        """Totals of sessions that started before each instant, as far as they are known at `now`.
 
-        `fraction` is the part of all users that counts. The numbers grow with the instant and with `now`.
+        They are counted from an arbitrary origin. `fraction` is the part of all users that counts. A total never falls,
+        neither with a later instant nor with a later `now`.
         """
         edges = [max(min(edge, now), self.start) for edge in edges]
         totals = [math.floor(fraction * self.cumulative(edge)) for edge in edges]
-        step = self.step(now)
-        if not self._late.share or edges[-1] <= self._first_late(step):
+        day = self.reporting_day(now)
+        if not self._late.share or edges[-1] <= self._first_late(day):
             return totals
-        return [total - self._missing(edge, total, step, fraction) for edge, total in zip(edges, totals, strict=True)]
+        return [total - self._missing(edge, total, day, fraction) for edge, total in zip(edges, totals, strict=True)]
 
-    def _missing(self, edge: float, total: int, step: int, fraction: float) -> int:
-        """Of the sessions before the instant, those that are not known yet.
+    def _missing(self, edge: float, total: int, day: int, fraction: float) -> int:
+        """How many of the sessions before the instant are not known yet.
 
-        Whole sessions are missing, hour by hour: so hours that are never late keep their counts when others restate.
+        Each hour lacks an integer number of sessions. Hours that are never late therefore keep their counts exactly
+        when others are restated.
         """
-        before, shares = self._late_table(step, fraction)
-        index = math.floor(edge) - self._first_late(step)
+        before, shares = self._late_table(day, fraction)
+        index = math.floor(edge) - self._first_late(day)
         if index < 0:
             return 0
         index = min(index, len(shares) - 1)
-        begun = total - math.floor(fraction * self.cumulative(float(self._first_late(step) + index)))
-        return before[index] + math.floor(shares[index] * begun)
+        started = total - math.floor(fraction * self.cumulative(float(self._first_late(day) + index)))
+        return before[index] + math.floor(shares[index] * started)
 
-    def _first_late(self, step: int) -> int:
-        """The first hour of which anything can be missing."""
-        return (step - self._late.days) * 24 - self._shift
+    def _first_late(self, day: int) -> int:
+        """The first hour that can lack sessions."""
+        return (day - self._late.days) * 24 - self._shift
 
-    def _make_late_table(self, step: int, fraction: float) -> tuple[list[int], list[float]]:
-        """For each hour of the last days: sessions missing ahead of it, and the share of its own that is missing."""
-        first, shares = self._first_late(step), self._late_shares(step)
+    def _make_late_table(self, day: int, fraction: float) -> tuple[list[int], list[float]]:
+        """For each recent hour: sessions missing in all hours before it, and the missing share of its own."""
+        first, shares = self._first_late(day), self._late_shares(day)
         totals = [math.floor(fraction * self.cumulative(float(first + index))) for index in range(len(shares))]
         missing = [
             math.floor(share * (after - begin)) for share, (begin, after) in zip(shares, pairwise(totals), strict=False)
         ]
         return [0, *accumulate(missing)], shares
 
-    def _make_late_shares(self, step: int) -> list[float]:
+    def _make_late_shares(self, day: int) -> list[float]:
         return [
-            self._late_share(hour, step)
-            for hour in range(self._first_late(step), self._first_late(step) + 24 * (self._late.days + 1))
+            self._late_share(hour, day)
+            for hour in range(self._first_late(day), self._first_late(day) + 24 * (self._late.days + 1))
         ]
 
-    def _late_share(self, hour: int, step: int) -> float:
-        day = (hour + self._shift) // 24
-        # Some days, and some hours of the others, are never late, so that only a part of the buckets restate.
-        if hash_unit(*self._root, "late day", day) < _NEVER_LATE_BELOW:
+    def _late_share(self, hour: int, day: int) -> float:
+        day_of_hour = (hour + self._shift) // 24
+        # Some days, and some hours of the other days, are never late: only a part of the buckets is restated.
+        if hash_unit(*self._root, "late day", day_of_hour) < _NEVER_LATE_BELOW:
             return 0.0
         weight = hash_unit(*self._root, "late hour", hour)
-        left = max(0.0, 1 - (step - day) / self._late.days) if self._late.days else 0.0
+        left = max(0.0, 1 - (day - day_of_hour) / self._late.days) if self._late.days else 0.0
         return self._late.share * left * weight if weight >= _NEVER_LATE_BELOW else 0.0
 
 
 def segment_fraction(seed: int, app_id: str, segment_id: str) -> float:
-    """The part of an app's sessions that are a segment's: 2 to 35 in a hundred."""
+    """The fraction of an app's sessions that belong to a segment: 2 to 35 per cent."""
     return 0.02 + 0.33 * hash_unit(seed, app_id, "segment", segment_id)
 
 
 @lru_cache(maxsize=256)
 def day_edges(zone: ZoneInfo) -> Callable[[int], float]:
-    """For a zone: the start of a day bucket, in hours since 1970-01-01T00:00Z. Remembered, since zones are slow."""
+    """A cached function from day bucket to its start in hours. Time zone arithmetic is slow."""
     return lru_cache(maxsize=16384)(lambda bucket: hours_of(midnight(date_of(bucket), zone)))
 
 

@@ -1,5 +1,5 @@
 """Benchmarks of the collector, all on this machine: `python -m scripts.bench throughput|memory|pacing|…`.
 
-Each part is a module of its own, which starts servers and clients as processes, measures them from outside, prints a
-table and keeps its figures as JSON under `.bench/results/`. `charts` draws those into docs/.
+Each part is a module. It starts servers and clients as processes, measures them from outside, prints a table and saves
+its figures as JSON under `.bench/results/`. `charts` draws these into docs/.
 """

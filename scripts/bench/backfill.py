@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def main(arguments: argparse.Namespace) -> None:
     """Fill a lake of each size, print and keep."""
-    began = machine.load()
+    started = machine.load()
     figures = [_measured(size, arguments.rate, arguments.journal_kib) for size in arguments.sizes]
-    told = {"rate": arguments.rate, "load_at_the_start": began, "figures": figures}
-    keep(f"backfill-at-{arguments.rate or 'most'}-{arguments.journal_kib or 'own'}", told)
+    report = {"rate": arguments.rate, "load_at_the_start": started, "figures": figures}
+    keep(f"backfill-at-{arguments.rate or 'most'}-{arguments.journal_kib or 'own'}", report)
     print(table(FILLED, [filled_row(figure) for figure in figures]))
 
 

@@ -49,8 +49,8 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     """Write the figures of one part to `.bench/results/NAME.json`, with the machine and how busy it was."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    told = {"when": when, "machine": machine.described(), "load_at_the_end": machine.load(), **figures}
-    (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
+    report = {"when": when, "machine": machine.described(), "load_at_the_end": machine.load(), **figures}
+    (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 def kept(name: str) -> dict[str, Any] | None:
@@ -58,5 +58,5 @@ def kept(name: str) -> dict[str, Any] | None:
     file = RESULTS / f"{name}.json"
     if not file.exists():
         return None
-    told: dict[str, Any] = json.loads(file.read_text())
-    return told
+    report: dict[str, Any] = json.loads(file.read_text())
+    return report

@@ -1,4 +1,4 @@
-"""What a night costs as the lake grows: the same nights on lakes that began at different dates, side by side.
+"""What a night costs as the lake grows: the same nights on lakes that started at different dates, side by side.
 
 Bytes are those of the whole process less those of a run that finds nothing to do in an empty lake: that is the program
 itself being loaded. How the lakes were filled is kept too, as backfills.
@@ -10,7 +10,7 @@ import shutil
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import collecting, machine
+from scripts.bench import collector_runs, machine
 from scripts.bench.figures import MIB, Figure, keep, table
 from scripts.bench.servers import move_clock, stand_in
 from scripts.bench.workload import AS_OF, UNBOUND, config
@@ -25,11 +25,11 @@ SERVED = ["--pool", "100000000", "--no-young"]
 
 def main(arguments: argparse.Namespace) -> None:
     """Fill the lakes, measure the nights in turn, print and keep."""
-    began, apps, segments = machine.load(), arguments.apps, arguments.segments
+    started, apps, segments = machine.load(), arguments.apps, arguments.segments
     instants = [AS_OF + timedelta(days=number) for number in range(arguments.nights + 1)]
     offline = _lake("offline", "http://127.0.0.1:9", AS_OF.date(), apps, segments)
     with stand_in(offline, [*SERVED, "--now", utc(AS_OF)]) as url:
-        idle, _ = collecting.run(_lake("idle", url, date(2030, 1, 1), apps, segments))
+        idle, _ = collector_runs.run(_lake("idle", url, date(2030, 1, 1), apps, segments))
         lakes = [_filled(url, days, apps, segments) for days in arguments.days]
         print(table(FILLED, [filled_row(lake) for lake in lakes]) + "\n", flush=True)
         for instant in instants[1:]:
@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
             for lake in lakes:
                 lake["nights"].append(_night(lake["config"], instant, idle.read, idle.written))
     figures = [{**lake, "config": ""} for lake in lakes]
-    keep("history", {"load_at_the_start": began, "figures": figures})
+    keep("history", {"load_at_the_start": started, "figures": figures})
     print(table(["lake of", "requests", "read MiB", "written MiB", "seconds", "CPU s"], [_row(lake) for lake in lakes]))
     print(_ratios(lakes[0]["nights"], lakes[-1]["nights"]))
 
@@ -55,19 +55,19 @@ def filled(config_file: Path, journal_kib: int = 0) -> dict[str, Any]:
 
     journal_kib: land the journal whenever it has grown to so much; 0: at the collector's own bound.
     """
-    program = ("scripts.bench.bounded", str(journal_kib)) if journal_kib else ("collector",)
-    cost, told = collecting.run(config_file, program=program)
+    program = ("scripts.bench.small_journal", str(journal_kib)) if journal_kib else ("collector",)
+    cost, report = collector_runs.run(config_file, program=program)
     lake = config_file.parent / "lake"
-    every = collecting.landed(lake, "**/*.parquet")
+    every = collector_runs.landed(lake, "**/*.parquet")
     return {
-        "requests": told["requests"],
-        "rows": told["rows_added"],
-        "seconds": told["duration_seconds"],
+        "requests": report["requests"],
+        "rows": report["rows_added"],
+        "seconds": report["duration_seconds"],
         "cpu_seconds": cost.cpu_seconds,
         "peak_rss": cost.peak_rss,
         "lake_bytes": every["bytes"],
         "written": cost.written,
-        "landings": collecting.landed(lake, "collection_log/**/*.parquet")["files"],
+        "landings": collector_runs.landed(lake, "collection_log/**/*.parquet")["files"],
     }
 
 
@@ -98,13 +98,13 @@ def _lake(name: str, url: str, start: date, apps: int, segments: int) -> Path:
 
 
 def _night(file: Path, instant: datetime, read: int, written: int) -> dict[str, Any]:
-    cost, told = collecting.run(file, utc(instant))
+    cost, report = collector_runs.run(file, utc(instant))
     return {
-        "requests": told["requests"],
-        "restated": told["rows_restated"],
+        "requests": report["requests"],
+        "restated": report["rows_restated"],
         "read": cost.read - read,
         "written": cost.written - written,
-        "seconds": told["duration_seconds"],
+        "seconds": report["duration_seconds"],
         "cpu_seconds": cost.cpu_seconds,
         "peak_rss": cost.peak_rss,
     }
@@ -124,8 +124,8 @@ def _row(lake: dict[str, Any]) -> list[str]:
 
 def _ratios(short: Sequence[dict[str, Any]], long: Sequence[dict[str, Any]]) -> str:
     """The long lake's nights over the short one's."""
-    told = []
+    report = []
     for name in ("read", "written", "seconds", "cpu_seconds"):
         ratio = Figure(tuple(one[name] / other[name] for one, other in zip(long, short, strict=True)))
-        told.append(f"{name.replace('_', ' ')} {ratio.text(2)}")
-    return "\nlongest over shortest: " + ", ".join(told)
+        report.append(f"{name.replace('_', ' ')} {ratio.text(2)}")
+    return "\nlongest over shortest: " + ", ".join(report)

@@ -60,5 +60,5 @@ def _field(file: str, name: str) -> str:
 def _nginx() -> str:
     if shutil.which("nginx") is None:
         return "absent"
-    told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
-    return told.strip().rpartition("/")[2]
+    report = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
+    return report.strip().rpartition("/")[2]

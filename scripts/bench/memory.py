@@ -6,7 +6,7 @@ import csv
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import collecting, machine
+from scripts.bench import collector_runs, machine
 from scripts.bench.figures import MIB, RESULTS, keep, table
 from scripts.bench.servers import constant
 from scripts.bench.workload import POINTS, one_window_each
@@ -23,11 +23,11 @@ CHECKPOINT = 10
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure each size, print and keep."""
-    figures, began = [], machine.load()
+    figures, started = [], machine.load()
     for requests in arguments.requests:
         with constant(requests) as server:
             figures.append(_measured(server.url, requests))
-    keep("memory", {"server": server.name, "load_at_the_start": began, "figures": figures})
+    keep("memory", {"server": server.name, "load_at_the_start": started, "figures": figures})
     head = ["requests", "rows", "peak MiB", "at the tenth checkpoint", "highest before landing", "seconds", "CPU s"]
     print(table(head, [_row(figure) for figure in figures]))
 
@@ -38,14 +38,16 @@ def _measured(url: str, requests: int) -> dict[str, Any]:
     folder.mkdir(parents=True)
     lake = folder / "lake"
     config = one_window_each(folder, url, requests)
-    cost, told = collecting.run(config, probe=lambda: sum(1 for _ in lake.glob("_collector/acme/journal/*/*.parquet")))
-    collecting.expect("rows landed", collecting.landed(lake)["rows"], requests * POINTS)
+    cost, report = collector_runs.run(
+        config, probe=lambda: sum(1 for _ in lake.glob("_collector/acme/journal/*/*.parquet"))
+    )
+    collector_runs.expect("rows landed", collector_runs.landed(lake)["rows"], requests * POINTS)
     _write_curve(RESULTS / f"memory-{requests}.csv", cost.samples)
     return {
         "requests": requests,
         "rows": requests * POINTS,
         "peak_rss": cost.peak_rss,
-        "seconds": told["duration_seconds"],
+        "seconds": report["duration_seconds"],
         "cpu_seconds": cost.cpu_seconds,
         "landings": len(list(lake.glob("collection_log/**/*.parquet"))),
         "at_tenth": next((sample.rss for sample in cost.samples if sample.probed >= CHECKPOINT), 0),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import collecting, contenders, machine
+from scripts.bench import collector_runs, machine, programs
 from scripts.bench.figures import Figure, keep, table
 from scripts.bench.servers import stand_in, stats
 from scripts.bench.workload import AS_OF, POINTS, SEGMENTS, config
@@ -27,9 +27,9 @@ _CONCURRENCY = 200
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure each rate in turn, print and keep."""
-    began = machine.load()
+    started = machine.load()
     figures = [_measured(rate, arguments.seconds) for _ in range(arguments.rounds) for rate in arguments.rates]
-    keep("pacing", {"latency_ms": _LATENCY, "load_at_the_start": began, "figures": figures})
+    keep("pacing", {"latency_ms": _LATENCY, "load_at_the_start": started, "figures": figures})
     head = [
         *("permitted a second", "used, per cent", "most in a second, sent", "… arrived", "per cent of a core"),
         *("… of the bare loop", "over the bare loop's"),
@@ -44,11 +44,11 @@ def _measured(rate: int, seconds: int) -> dict[str, Any]:
     apps = max(1, rate * seconds // SEGMENTS)
     options = ["--now", AS_OF.isoformat(), "--latency", _LATENCY, "--pool", "100000000"]
     with stand_in(_config(folder, "http://127.0.0.1:9", rate, apps), options) as url:
-        cost, told = collecting.run(_config(folder, url, rate, apps))
+        cost, report = collector_runs.run(_config(folder, url, rate, apps))
         asked = stats(url)
-        bare = contenders.bare(rate).run(url, apps * SEGMENTS).cost
-    collecting.expect("requests answered", told["windows_ok"], apps * SEGMENTS)
-    sent = collecting.counted(["scripts.bench.sent", str(folder / "lake")])
+        bare = programs.bare(rate).run(url, apps * SEGMENTS).cost
+    collector_runs.expect("requests answered", report["windows_ok"], apps * SEGMENTS)
+    sent = collector_runs.counted(["scripts.bench.counts", "sent", str(folder / "lake")])
     return {
         "rate": rate,
         "requests": apps * SEGMENTS,

@@ -41,9 +41,9 @@ def main() -> None:
     for replacement in coverage_table.stage(store, workspace.name, recorded, workspace.timezone):
         store.publish(replacement)
     coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).spans)
-    began = time.perf_counter()
+    started = time.perf_counter()
     windows = plan(workspace, coverage, AS_OF)
-    print(json.dumps({"series": len(coverage), "windows": len(windows), "seconds": time.perf_counter() - began}))
+    print(json.dumps({"series": len(coverage), "windows": len(windows), "seconds": time.perf_counter() - started}))
 
 
 def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table:

@@ -1,7 +1,7 @@
-"""Runs a program on a core of its own and tells what it cost, as the kernel counted it.
+"""Runs a program on a separate core and returns its cost, as counted by the kernel.
 
-Peak memory is what `wait4` tells. A child's count begins with its parent's, so the bench must stay small: whatever
-needs pyarrow runs as a process of its own.
+Peak memory comes from `wait4`. The count of a child starts at that of its parent, so the bench must stay small:
+anything that needs pyarrow runs as a separate process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """At `seconds` after the start: bytes of resident memory, and what the probe said."""
+    """At `seconds` after the start: bytes of resident memory, and the value of the probe."""
 
     seconds: float
     rss: int
@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a whole process cost. `read` and `written`: bytes through files and pipes, not sockets."""
+    """The cost of a complete process. `read` and `written`: bytes through files and pipes, not sockets."""
 
     seconds: float
     cpu_seconds: float
@@ -54,14 +54,14 @@ def measure(
     probe: Callable[[], int] | None = None,
     allowed: tuple[int, ...] = (0,),
 ) -> Cost:
-    """Run a command to its end; its output goes to files in the folder. With a probe, memory is sampled over time."""
+    """Run a command to its end, its output in files in the folder. With a probe, memory is sampled over time."""
     output, errors = folder / "stdout", folder / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:
-        began = time.perf_counter()
+        started = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, env={**os.environ, **(environment or {})})
         os.sched_setaffinity(process.pid, {CLIENT_CORE})
-        samples = _watch(process.pid, began, probe)
-        seconds = time.perf_counter() - began
+        samples = _watch(process.pid, started, probe)
+        seconds = time.perf_counter() - started
         read, written = _bytes(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -71,14 +71,14 @@ def measure(
     return Cost(seconds, cpu, rss, read, written, str(output), tuple(samples))
 
 
-def _watch(pid: int, began: float, probe: Callable[[], int] | None) -> list[Sample]:
-    """Wait until the process has ended, and leave it for `wait4`."""
+def _watch(pid: int, started: float, probe: Callable[[], int] | None) -> list[Sample]:
+    """Wait until the process has ended; `wait4` still has to collect it."""
     samples: list[Sample] = []
     ended = os.pidfd_open(pid)
     try:
         while not select.select([ended], [], [], _SAMPLE_SECONDS if probe else None)[0]:
             if probe:
-                samples.append(Sample(time.perf_counter() - began, _rss(pid), probe()))
+                samples.append(Sample(time.perf_counter() - started, _rss(pid), probe()))
     finally:
         os.close(ended)
     return samples
@@ -91,6 +91,6 @@ def _rss(pid: int) -> int:
 
 
 def _bytes(pid: int) -> tuple[int, int]:
-    """What an ended process, not yet waited for, has read and written."""
+    """Bytes read and written by a process that has ended and that `wait4` has not collected."""
     counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
     return int(counts["rchar"]), int(counts["wchar"])

@@ -38,7 +38,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it listens, and what it is."""
+    """A running server."""
 
     url: str
     name: str
@@ -46,9 +46,9 @@ class Server:
 
 @contextmanager
 def constant(requests: int) -> Iterator[Server]:
-    """Answers every request with the same body: nginx, or the stand-in where nginx is absent."""
+    """A server that gives every request the same body: nginx, or the stand-in if nginx is not installed."""
     if shutil.which("nginx") is None:
-        print("nginx is absent: the stand-in serves, and is slower than what is measured", flush=True)
+        print("nginx is not installed: the stand-in serves, and is slower than what is measured", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             file = one_window_each(Path(folder), "http://127.0.0.1:9", requests)
             with stand_in(file, ["--now", AS_OF.isoformat()]) as url:
@@ -65,7 +65,7 @@ def constant(requests: int) -> Iterator[Server]:
 
 @contextmanager
 def stand_in(config: Path, options: Sequence[str]) -> Iterator[str]:
-    """The stand-in for a config's workspaces; gives its URL."""
+    """Serve the stand-in for a config's workspaces; yields its URL."""
     port = free_port()
     command = [sys.executable, "-m", "collector", "--config", str(config), "simulate", "--port", str(port), *options]
     with _serving(command, port):
@@ -73,20 +73,20 @@ def stand_in(config: Path, options: Sequence[str]) -> Iterator[str]:
 
 
 def stats(url: str) -> dict[str, Any]:
-    """What the stand-in has been asked."""
+    """The request counts of the stand-in."""
     with urllib.request.urlopen(f"{url}/_simulator/stats") as answer:  # noqa: S310  # this machine's own stand-in
-        told: dict[str, Any] = json.load(answer)
-    return told
+        report: dict[str, Any] = json.load(answer)
+    return report
 
 
 def move_clock(url: str, instant: str) -> None:
     """Pin the stand-in's clock to an instant, which ends with Z."""
-    question = urllib.request.Request(f"{url}/_simulator/now?at={instant}", method="PUT")  # noqa: S310  # as above
-    urllib.request.urlopen(question).close()  # noqa: S310
+    request = urllib.request.Request(f"{url}/_simulator/now?at={instant}", method="PUT")  # noqa: S310  # as above
+    urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

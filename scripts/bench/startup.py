@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from scripts.bench import collecting, machine
+from scripts.bench import collector_runs, machine
 from scripts.bench.figures import Figure, keep, table
 from scripts.bench.processes import measure
 from scripts.bench.workload import AS_OF, ENVIRONMENT, UNBOUND, config
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure each in turn, print and keep."""
-    began = machine.load()
+    started = machine.load()
     folder = machine.WORK / "runs" / "startup"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     keys = f"start: 2023-11-23, scopes: [app_segment], rate_limit: {UNBOUND}"
     big = config(folder, "http://127.0.0.1:9", keys, 100, 50)
-    planned = collecting.counted(["scripts.bench.planning", str(big)])
+    planned = collector_runs.counted(["scripts.bench.planning", str(big)])
     commands = _commands(folder, big)
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for _ in range(arguments.rounds):
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     seconds = {name: Figure(tuple(cost.seconds for cost in some)) for name, some in costs.items()}
     cpu = {name: Figure(tuple(cost.cpu_seconds for cost in some)) for name, some in costs.items()}
     figures = {name: {"seconds": seconds[name].values, "cpu_seconds": cpu[name].values} for name in commands}
-    keep("startup", {"load_at_the_start": began, "planned": planned, "figures": figures})
+    keep("startup", {"load_at_the_start": started, "planned": planned, "figures": figures})
     rows = [[name, seconds[name].text(3), cpu[name].text(3)] for name in commands]
     print(table(["command", "seconds", "CPU s"], rows))
     print(f"\nplanning alone: {planned['series']:,} series, {planned['windows']:,} windows: {planned['seconds']:.2f} s")
@@ -45,9 +45,9 @@ def _commands(folder: Path, big: Path) -> dict[str, list[str]]:
     small.mkdir()
     twenty = config(small, "http://127.0.0.1:9", "start: 2026-10-01", 10, 10)
     return {
-        "collector --help": collecting.collector(big, "--help"),
-        "collector validate, 20 apps and segments": collecting.collector(twenty, "validate"),
-        "collector plan, 10,000 series, three years covered": collecting.collector(
+        "collector --help": collector_runs.collector(big, "--help"),
+        "collector validate, 20 apps and segments": collector_runs.collector(twenty, "validate"),
+        "collector plan, 10,000 series, three years covered": collector_runs.collector(
             big, "plan", "--as-of", f"{AS_OF:%Y-%m-%dT%H:%M:%SZ}", "--json"
         ),
     }

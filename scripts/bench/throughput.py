@@ -1,7 +1,7 @@
 """Requests a second, side by side on one server: the bare loop, the collector, the peers; in turn, round after round.
 
-A peer's start-up is no part of its pace: beside each round of the full number goes one of a tenth, and the difference
-of the two medians is the pace without start-up. The bare loop and the collector also tell their own seconds.
+A peer's start-up does not count: each round also has a run with a tenth of the requests, and the difference of the two
+medians gives the rate without start-up. The bare loop and the collector also report their own seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench import contenders, machine
+from scripts.bench import machine, programs
 from scripts.bench.figures import MIB, Figure, keep, table
 from scripts.bench.servers import constant
 from scripts.bench.workload import SEGMENTS
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from scripts.bench.contenders import Contender, Measured
+    from scripts.bench.programs import Measured, Program
 
 
 @dataclass(slots=True)
 class Rounds:
-    """All runs of a contender at one number of requests."""
+    """All runs of a program at one number of requests."""
 
-    contender: Contender
+    program: Program
     requests: int
     runs: list[Measured] = field(default_factory=list)
 
@@ -41,15 +41,15 @@ class Rounds:
 
     @property
     def own_rate(self) -> Figure | None:
-        """Requests a second by its own clock, where it tells."""
+        """Requests a second by the program's own clock, if it reports one."""
         own = tuple(self.requests / run.own_seconds for run in self.runs if run.own_seconds)
         return Figure(own) if own else None
 
     def figures(self) -> dict[str, Any]:
         """For the results."""
         return {
-            "name": self.contender.name,
-            "does": self.contender.does,
+            "name": self.program.name,
+            "does": self.program.does,
             "requests": self.requests,
             "whole_seconds": list(self.seconds.values),
             "own_rates": list(self.own_rate.values) if self.own_rate else [],
@@ -60,19 +60,19 @@ class Rounds:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure, print and keep."""
-    many = [contenders.bare(), contenders.this()]
-    everyone = [*many, *([] if arguments.alone else contenders.peers())]
+    many = [programs.bare(), programs.this()]
+    everyone = [*many, *([] if arguments.alone else programs.peers())]
     sizes = [(arguments.requests, everyone), (_tenth(arguments.requests), everyone), (arguments.many, many)]
     groups = [[Rounds(one, requests) for one in who] for requests, who in sizes if requests]
-    began = machine.load()
+    started = machine.load()
     with constant(arguments.many or arguments.requests) as server:
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}, load {machine.load():.1f}", flush=True)
             for rounds in (rounds for group in groups for rounds in group):
-                rounds.runs.append(rounds.contender.run(server.url, rounds.requests))
+                rounds.runs.append(rounds.program.run(server.url, rounds.requests))
     whole, tenth, *rest = groups
     figures = [rounds.figures() for group in groups for rounds in group]
-    keep("throughput", {"server": server.name, "load_at_the_start": began, "figures": figures})
+    keep("throughput", {"server": server.name, "load_at_the_start": started, "figures": figures})
     print(f"\nserver: {server.name}\n\n{_whole(whole, tenth)}\n")
     pairs = [whole[:2], *rest]
     print("\n\n".join(_own(pair) for pair in pairs))
@@ -89,7 +89,7 @@ def _whole(full: Sequence[Rounds], part: Sequence[Rounds]) -> str:
     paces = [_pace(one, other) for one, other in zip(full, part, strict=True)]
     rows = [
         [
-            rounds.contender.name,
+            rounds.program.name,
             rounds.seconds.text(2),
             f"{pace:,.0f}",
             rounds.cpu.text(2),

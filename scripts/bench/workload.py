@@ -1,7 +1,7 @@
-"""What is asked for: the series, the body that answers each of them, and the collector's config for them.
+"""The requests of the bench: the series, the constant body of their answers, and the collector's config.
 
-A constant body serves one window a series. So the config pins `lookback` to it, runs pin `--as-of`, and there are as
-many series as requests: apps times segments, by the hour.
+A constant body can answer one window per series. Therefore the config pins `lookback` to that window, runs pin
+`--as-of`, and there are as many hourly series as requests: apps times segments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AS_OF = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 POINTS = 100
 SEGMENTS = 250
-"""Of each app: requests are a multiple of it. The peers' programs reckon with it too."""
+"""Segments of each app. The number of requests is a multiple of it; the peers' programs assume it too."""
 KEY = "bench-key"
 ENVIRONMENT = {"BENCH_KEY": KEY}
 UNBOUND = "{per_second: 10000, per_hour: 100000000, reserve: 0}"
@@ -31,15 +31,15 @@ def body() -> bytes:
 
 
 def one_window_each(folder: Path, url: str, requests: int) -> Path:
-    """A config that asks for one window of each of so many series."""
+    """A config with this number of series, and one window for each."""
     if requests % SEGMENTS:
-        raise SystemExit(f"{requests} requests: say a multiple of {SEGMENTS}")
+        raise SystemExit(f"{requests} requests: write a multiple of {SEGMENTS}")
     keys = f"units: [hour], scopes: [app_segment], lookback: {{hour: {POINTS}}}, rate_limit: {UNBOUND}, concurrency: 32"
     return config(folder, url, keys, requests // SEGMENTS, SEGMENTS)
 
 
 def config(folder: Path, url: str, defaults: str, apps: int, segments: int, zone: str = "UTC") -> Path:
-    """A config of one workspace; `defaults` are keys as YAML has them in braces."""
+    """A config of one workspace; `defaults` are YAML keys, as written inside braces."""
     lines = [
         "lake: ./lake",
         f"defaults: {{{defaults}}}",
@@ -53,7 +53,3 @@ def config(folder: Path, url: str, defaults: str, apps: int, segments: int, zone
     file = folder / "collector.yaml"
     file.write_text("\n".join(lines) + "\n")
     return file
-
-
-def _members(name: str, letter: str, count: int) -> str:
-    return ", ".join(f"{{name: {name}{number}, id: {letter}{number}}}" for number in range(count))

@@ -76,7 +76,7 @@ def test_a_workspace_that_only_fails_is_requested_again_by_the_next_run(tmp_path
     with site.served():
         with site.run() as program:
             assert program.wait() == 3
-        assert site.simulation.tally.requests == program.report["attempts"] <= BOUND
+        assert site.simulation.request_log.requests == program.report["attempts"] <= BOUND
         assert "stopped after" in program.stderr
         assert (program.report["windows_ok"], program.report["rows_added"]) == (0, 0)
         print(f"\n{fault}: {program.report['attempts']} requests of a bound of {BOUND}")  # noqa: T201

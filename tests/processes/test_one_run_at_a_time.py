@@ -96,7 +96,7 @@ def test_a_killed_holder_does_not_block_the_next_run(tmp_path: Path, reaped: boo
             dead.wait()
         with site.run() as program:
             assert program.wait() == 0
-        assert f"died (pid {dead.pid})" in program.stderr
+        assert f"(pid {dead.pid}) ended" in program.stderr
         assert site.night.rows() == site.truth()
 
 
@@ -107,7 +107,7 @@ def test_the_lease_of_another_host_blocks_until_it_expires(tmp_path: Path) -> No
     lock.parent.mkdir(parents=True)
 
     def hold(until: datetime) -> None:
-        process = {"pid": os.getpid(), "host": "elsewhere", "born": "1"}
+        process = {"pid": os.getpid(), "host": "elsewhere", "start_time": "1"}
         holder = {"run_id": "theirs", "process": process, "started": "2026-11-23T03:00:00+00:00"}
         lock.write_text(json.dumps({**holder, "until": until.isoformat()}))
 
@@ -165,7 +165,7 @@ def test_a_holder_suspended_beyond_its_lease_publishes_nothing(tmp_path: Path) -
             assert site.night.rows() == site.truth()
             suspended.resume()
             assert suspended.wait() == 4
-        assert "another run has taken it" in suspended.stderr
+        assert "another run has taken" in suspended.stderr
         assert site.night.bytes() == landed
         with site.run() as program:
             assert (program.wait(), program.report["requests"]) == (0, 0)
@@ -204,7 +204,7 @@ def test_a_process_suspended_while_it_publishes_is_named(tmp_path: Path) -> None
     mutex.parent.mkdir(parents=True)
 
     def impatient(workspace: str) -> LocalStore:
-        return LocalStore(site.night.lake, paths.internal_folder(workspace), patience_seconds=0.5)
+        return LocalStore(site.night.lake, paths.internal_folder(workspace), mutex_timeout_seconds=0.5)
 
     with site.served(), subprocess.Popen([sys.executable, "-c", HOLD, mutex], stdout=subprocess.PIPE) as stopped:
         assert stopped.stdout
@@ -217,7 +217,7 @@ def test_a_process_suspended_while_it_publishes_is_named(tmp_path: Path) -> None
         stopped.wait()
         assert summary.exit_code == 4
         problem = summary.workspaces[0].problem
-        assert f"{mutex} has been held for 0.5 s by pid {stopped.pid}" in str(problem)
+        assert f"{mutex} has been locked for 0.5 s by pid {stopped.pid}" in str(problem)
         assert site.night.rows() == site.truth("other")
         with site.run() as program:
             assert program.wait() == 0

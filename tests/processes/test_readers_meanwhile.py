@@ -73,10 +73,10 @@ def by_pyarrow(lake: Path, table: str) -> list[tuple[Any, ...]]:
 @contextmanager
 def reading(lake: Path, scan: Callable[[Path, str], list[tuple[Any, ...]]]) -> Iterator[Readings]:
     """Scan every table again and again on a thread while the block runs."""
-    readings, ended = Readings(), threading.Event()
+    readings, wait = Readings(), threading.Event()
 
     def read() -> None:
-        while not ended.is_set():
+        while not wait.is_set():
             for table in TABLES:
                 try:
                     rows = scan(lake, table)
@@ -90,7 +90,7 @@ def reading(lake: Path, scan: Callable[[Path, str], list[tuple[Any, ...]]]) -> I
     try:
         yield readings
     finally:
-        ended.set()
+        wait.set()
         thread.join()
 
 

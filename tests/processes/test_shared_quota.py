@@ -54,7 +54,7 @@ def test_a_quota_that_others_use_up_costs_a_handful_of_429s(tmp_path: Path) -> N
         assert program.wait() == 0
     assert site.night.rows() == site.truth()
     refused = sum(period.refused for period in quota.periods.values())
-    print(f"\n{refused} answers of 429 for {site.simulation.tally.requests} requests")  # noqa: T201
+    print(f"\n{refused} answers of 429 for {site.simulation.request_log.requests} requests")  # noqa: T201
     assert refused <= 2 * 8
     assert program.report["failures"] == []
 
@@ -72,7 +72,7 @@ def test_a_deadline_ends_a_run_that_waits_for_its_quota(tmp_path: Path) -> None:
         assert report["rows_added"] == len(site.night.rows())
         assert "paused until" in program.stderr
         assert "the deadline was reached" in program.stderr
-        site.simulation.site("acme").pool.refill()
+        site.simulation.workspace("acme").quota.refill()
         with site.run("--deadline", "5s") as program:
             program.wait()
         assert site.night.rows() == site.truth()

@@ -66,11 +66,11 @@ def test_requests_in_flight_get_a_grace_period(tmp_path: Path) -> None:
         site.simulation.faults = Faults({Fault.SLOW: 1.0}, slow_seconds=1.0)
         with site.served():
             with site.run() as program:
-                program.until(lambda: site.simulation.tally.in_flight >= 8 and connections)
+                program.until(lambda: site.simulation.request_log.in_flight >= 8 and connections)
                 program.send(SIGTERM)
                 assert program.wait() == 143
             report = program.report
-            assert report["windows_ok"] == site.simulation.tally.requests >= 8
+            assert report["windows_ok"] == site.simulation.request_log.requests >= 8
             assert report["windows_failed"] == len(connections)
             assert {failure["workspace"] for failure in report["failures"]} == {"late"}
             assert {failure["error"] for failure in report["failures"]} == {"interrupted: interrupted by SIGTERM"}
@@ -89,7 +89,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, number: Signals, code: 
             assert program.wait() == 0
         site.simulation.faults = Faults({Fault.SLOW: 1.0}, slow_seconds=600)
         with site.run() as program:
-            program.until(lambda: site.simulation.tally.in_flight)
+            program.until(lambda: site.simulation.request_log.in_flight)
             program.send(number)
             program.until_it_says(number.name)
             program.send(number)
@@ -122,7 +122,7 @@ def test_a_signal_while_the_quota_is_used_up(tmp_path: Path) -> None:
             program.send(SIGTERM)
             assert program.wait() == 143
         assert program.report["windows_ok"] == site.answered() == 24
-        site.simulation.site("acme").pool.refill()
+        site.simulation.workspace("acme").quota.refill()
         with site.run("--max-requests", "1") as program:
             assert (program.wait(), program.report["requests"]) == (3, 1)
 

@@ -150,21 +150,21 @@ def test_a_closed_pipe_gives_no_traceback(site: Site, arguments: list[str]) -> N
     line = [sys.executable, "-m", "collector", "--config", str(site.night.config), *arguments, *as_of]
     environ = {**os.environ, **site.night.environ}
     try:
-        ended = subprocess.run(line, stdout=theirs, stderr=subprocess.PIPE, env=environ, timeout=60, text=True)
+        wait = subprocess.run(line, stdout=theirs, stderr=subprocess.PIPE, env=environ, timeout=60, text=True)
     finally:
         os.close(theirs)
-    assert "Traceback" not in ended.stderr
-    assert "BrokenPipe" not in ended.stderr
+    assert "Traceback" not in wait.stderr
+    assert "BrokenPipe" not in wait.stderr
     if arguments[0] == "run":
-        assert ended.returncode == 0, ended.stderr
+        assert wait.returncode == 0, wait.stderr
         assert site.night.rows() == site.truth()
 
 
 def test_closed_streams_do_not_matter(site: Site) -> None:
     """`collector plan >&- 2>&-`: started without streams, the program gives its exit code all the same."""
     line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan >&- 2>&-'
-    ended = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
-    assert ended.returncode == 0
+    wait = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
+    assert wait.returncode == 0
 
 
 ENDING = """
@@ -184,5 +184,5 @@ main()
 
 def test_the_interpreter_is_not_finalized() -> None:
     """A process ends with its exit code after output and exit handlers; no module is finalized under a late thread."""
-    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "handlers ran\n", "")
+    wait = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, timeout=60, text=True)
+    assert (wait.returncode, wait.stdout, wait.stderr) == (3, "handlers ran\n", "")

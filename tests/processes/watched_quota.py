@@ -60,10 +60,10 @@ class WatchedQuota(QuotaServer):
 
 def watch(site: Site, workspace: str = "acme") -> WatchedQuota:
     """Replace the workspace's quota by a watched one."""
-    sites = site.simulation.sites
+    sites = site.simulation.workspaces
     key, served = next((key, served) for key, served in sites.items() if served.name == workspace)
     quota = WatchedQuota(site.simulation.options.pool, site.simulation.clock)
-    sites[key] = replace(served, pool=quota)
+    sites[key] = replace(served, quota=quota)
     return quota
 
 

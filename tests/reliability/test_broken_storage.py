@@ -21,10 +21,10 @@ ORDER = ("restatements", "sessions", "coverage", "collection_log")
 
 
 @pytest.mark.parametrize("chain", range(CHAINS))
-def test_a_disk_that_fails_at_any_write_leaves_a_lake_that_goes_on(tmp_path: Path, chain: int) -> None:
+def test_a_disk_that_fails_at_any_write_leaves_a_usable_lake(tmp_path: Path, chain: int) -> None:
     """EIO at each write, fsync and rename in turn: exit 5 names the file, and the next run converges.
 
-    What has changed is a whole part of a landing, and each restatement is told once.
+    The changed files are the first ones of a landing, each complete, and each restatement is recorded once.
     """
     crash_test, chance = CrashTest(tmp_path, scopes=["app_segment"], units=["day"]), Random(chain)  # noqa: S311
     with crash_test.served():
@@ -36,7 +36,7 @@ def test_a_disk_that_fails_at_any_write_leaves_a_lake_that_goes_on(tmp_path: Pat
             end = crash_test.run_crashing(CrashPlan(at=step, errno=errno.EIO, effects=("write", "fsync", "rename")))
             if len(end.steps) < step:
                 break
-            check_told(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
+            check_reported(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
             crash_test.ledger.check_readable()
             after = table_bytes(crash_test)
             assert crash_test.run().exit_code == 0
@@ -47,8 +47,8 @@ def test_a_disk_that_fails_at_any_write_leaves_a_lake_that_goes_on(tmp_path: Pat
         assert step > 20
 
 
-def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
-    """EIO at reads, with a journal waiting: exit 5 names the file; nothing is moved aside, forgotten or told twice."""
+def test_a_disk_that_cannot_be_read_is_not_damage(tmp_path: Path) -> None:
+    """EIO at reads, with a pending journal: exit 5 names the file; nothing is quarantined, lost or recorded twice."""
     crash_test, failed = CrashTest(tmp_path, scopes=["app"], units=["day"]), 0
     left = tmp_path / "left"
     with crash_test.served():
@@ -63,8 +63,8 @@ def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
                 break
             if end.exit_code:
                 failed += 1
-                check_told(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
-            assert not (crash_test.night.lake / "_collector/acme/damaged").exists()
+                check_reported(crash_test, end.exit_code, end.stderr, end.steps[step - 1], "Input/output error")
+            assert not (crash_test.night.lake / "_collector/acme/quarantine").exists()
             assert crash_test.run().exit_code == 0
             crash_test.check_lake(converged=True)
             shutil.rmtree(crash_test.night.lake)
@@ -84,8 +84,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_costs_a_night_and_nothing_else(small_disk: Path) -> None:
-    """With room for none, some or nearly all of a landing: exit 5, and all reads; with room again it converges."""
+def test_a_full_disk_costs_one_run_and_no_data(small_disk: Path) -> None:
+    """With space for none, some or most of a landing: exit 5, and all files are readable; with space it converges."""
     crash_test, chance = CrashTest(small_disk, scopes=["app_segment"]), Random(0)  # noqa: S311
     failed = 0
     with crash_test.served():
@@ -98,7 +98,7 @@ def test_a_full_disk_costs_a_night_and_nothing_else(small_disk: Path) -> None:
             outcome = crash_test.run()
             if outcome.exit_code:
                 failed += 1
-                check_told(crash_test, outcome.exit_code, outcome.stderr, "write", "No space left on device. Make room")
+                check_reported(crash_test, outcome.exit_code, outcome.stderr, "write", "No space left on device")
                 assert table_bytes(crash_test) == before
             crash_test.ledger.check_readable()
             (small_disk / "filler").unlink()
@@ -107,8 +107,8 @@ def test_a_full_disk_costs_a_night_and_nothing_else(small_disk: Path) -> None:
     assert 3 <= failed < 9
 
 
-def test_a_lake_that_may_only_be_read_is_named(small_disk: Path) -> None:
-    """On a file system mounted for reading alone: exit 5 that says so, not a byte changed, and the next run goes on."""
+def test_a_read_only_lake_is_named(small_disk: Path) -> None:
+    """On a file system mounted read-only: exit 5 says so, no byte changes, and the next run continues."""
     crash_test = CrashTest(small_disk)
     with crash_test.served():
         crash_test.run()
@@ -117,15 +117,15 @@ def test_a_lake_that_may_only_be_read_is_named(small_disk: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
         outcome = crash_test.run()
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-        check_told(crash_test, outcome.exit_code, outcome.stderr, "write", "Read-only file system")
+        check_reported(crash_test, outcome.exit_code, outcome.stderr, "write", "Read-only file system")
         assert crash_test.night.bytes() == before
         assert crash_test.run().exit_code == 0
         crash_test.check_lake(converged=True)
 
 
 @pytest.mark.parametrize("place", ["", "_collector", "_collector/acme/journal", "sessions_app_daily", "coverage"])
-def test_a_file_where_a_folder_belongs_is_named(tmp_path: Path, place: str) -> None:
-    """Something else in the lake's place, or in a table's: exit 5 names it, and it is left alone."""
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path, place: str) -> None:
+    """Another file at the path of the lake or of a table: exit 5 names it, and it is left as it is."""
     crash_test = CrashTest(tmp_path, scopes=["app"], units=["day"])
     obstacle = crash_test.night.lake / place
     obstacle.parent.mkdir(parents=True, exist_ok=True)
@@ -140,24 +140,24 @@ def test_a_file_where_a_folder_belongs_is_named(tmp_path: Path, place: str) -> N
         crash_test.check_lake(converged=True)
 
 
-def check_told(crash_test: CrashTest, exit_code: int, said: str, step: str, reason: str) -> None:
-    """Exit 5, with a line that says what failed and where; a lease that can't be given back is no news."""
-    assert "Traceback" not in said
+def check_reported(crash_test: CrashTest, exit_code: int, stderr: str, step: str, reason: str) -> None:
+    """Exit 5, with a line that says what failed and where; a lock that cannot be deleted is not reported."""
+    assert "Traceback" not in stderr
     if exit_code == 0:
-        assert step == "rename _collector/acme/lock.json", said
+        assert step == "rename _collector/acme/lock.json", stderr
         return
-    assert exit_code == 5, (step, said)
-    assert re.search(rf"cannot \w+ {re.escape(str(crash_test.night.lake))}\S*: {reason}", said), (step, said)
+    assert exit_code == 5, (step, stderr)
+    assert re.search(rf"cannot \w+ {re.escape(str(crash_test.night.lake))}\S*: {reason}", stderr), (step, stderr)
 
 
-def check_in_order(before: dict[str, bytes], cut: dict[str, bytes], whole: dict[str, bytes]) -> None:
-    """What a landing that was cut short has changed is what it changes first, and is final."""
+def check_in_order(before: dict[str, bytes], cut: dict[str, bytes], complete: dict[str, bytes]) -> None:
+    """An interrupted landing has changed the first files of its order, and these are final."""
     landed = sorted(_rank(path) for path in cut if cut[path] != before.get(path))
-    for path in whole:
+    for path in complete:
         if landed and _rank(path) < landed[-1]:
-            assert cut.get(path) == whole[path], f"{path} was left out"
+            assert cut.get(path) == complete[path], f"{path} was skipped"
         elif path in cut and cut[path] != before.get(path) and not path.startswith("coverage"):
-            assert cut[path] == whole[path], f"{path} was written twice"
+            assert cut[path] == complete[path], f"{path} was written twice"
 
 
 def _rank(path: str) -> int:
@@ -170,6 +170,6 @@ def table_bytes(crash_test: CrashTest) -> dict[str, bytes]:
 
 
 def fill(disk: Path, room: int) -> None:
-    """Leave so many bytes of the disk."""
+    """Leave `room` bytes free on the disk."""
     status = os.statvfs(disk)
     (disk / "filler").write_bytes(bytes(max(0, status.f_bavail * status.f_frsize - room)))

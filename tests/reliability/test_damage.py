@@ -46,12 +46,12 @@ def emptied(file: Path) -> None:
 
 
 def zeroed(file: Path) -> None:
-    """As a file system does after a crash: the length is right."""
+    """As some file systems do after a crash: the length is correct, the content is zeros."""
     file.write_bytes(bytes(file.stat().st_size))
 
 
 def zeroed_inside(file: Path) -> None:
-    """The footer is sound; a page is not what its checksum says."""
+    """The footer is correct; a page does not match its checksum."""
     data = bytearray(file.read_bytes())
     data[60:90] = bytes(30)
     file.write_bytes(data)
@@ -67,7 +67,7 @@ def of_another_type(file: Path) -> None:
 
 
 def of_another_month(file: Path) -> None:
-    """A sound file, put back in the wrong place."""
+    """A valid file, restored to the wrong place."""
     rows = pq.ParquetFile(file).read()
     late = pa.array([datetime(2026, 12, 1, tzinfo=UTC)] * rows.num_rows, pa.timestamp("us", "UTC"))
     pq.write_table(rows.set_column(rows.column_names.index("hour"), "hour", late), file)
@@ -82,25 +82,25 @@ DAMAGES = [cut, emptied, zeroed, zeroed_inside, of_another_schema, of_another_ty
 def test_a_damaged_file_is_named_and_never_overwritten(
     crash_test: CrashTest, damage: Callable[[Path], None], path: str
 ) -> None:
-    """A run that meets it ends with 5 and names it; `repair` keeps it aside; the next run fetches what it held."""
+    """A run exits with 5 and names the file; `repair` quarantines it; the next run fetches its data again."""
     file = crash_test.night.lake / path
     damage(file)
     left = file.read_bytes()
     met = crash_test.night.run(crash_test.now)
-    assert (met.exit_code, f"{path} is not as the collector wrote it" in met.stderr) == (5, True), met.stderr
+    assert (met.exit_code, f"{path} is damaged" in met.stderr) == (5, True), met.stderr
     assert "collector repair" in met.stderr
     assert file.read_bytes() == left
 
     (found,) = check_repair(crash_test)
-    assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/damaged/{path}")
+    assert (found["path"], found["moved_to"]) == (path, f"_collector/acme/quarantine/{path}")
     assert (crash_test.night.lake / found["moved_to"]).read_bytes() == left
-    assert ("are lost" in found["then"]) == (path == RESTATEMENTS)
+    assert ("restatements" in found["then"]) == (path == RESTATEMENTS)
     assert crash_test.night.run(crash_test.now).exit_code == 0
     crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
-def test_rows_of_another_month_are_damage_too(crash_test: CrashTest) -> None:
-    """A sound file in another's place is found, and what belongs there is fetched again."""
+def test_a_file_with_rows_of_another_month_is_damaged(crash_test: CrashTest) -> None:
+    """A valid file in another's place is found, and the data that belongs there is fetched again."""
     of_another_month(crash_test.night.lake / DATA)
     (found,) = check_repair(crash_test)
     assert "2026-12-01" in found["reason"]
@@ -109,17 +109,17 @@ def test_rows_of_another_month_are_damage_too(crash_test: CrashTest) -> None:
 
 
 def test_a_file_damaged_twice_is_kept_twice(crash_test: CrashTest) -> None:
-    """What was moved aside is never overwritten by what is moved aside later."""
+    """A quarantined file is never overwritten by one that is quarantined later."""
     for _ in range(2):
         cut(crash_test.night.lake / DATA)
         check_repair(crash_test)
         assert crash_test.night.run(crash_test.now).exit_code == 0
-    kept = {path for path in crash_test.night.bytes() if "/damaged/" in path}
-    assert kept == {f"_collector/acme/damaged/{DATA}", f"_collector/acme/damaged/{DATA}.2"}
+    kept = {path for path in crash_test.night.bytes() if "/quarantine/" in path}
+    assert kept == {f"_collector/acme/quarantine/{DATA}", f"_collector/acme/quarantine/{DATA}.2"}
 
 
-def test_a_damaged_log_costs_the_log(crash_test: CrashTest) -> None:
-    """Nothing is asked again, and no count is lost with it."""
+def test_a_damaged_log_loses_only_the_log(crash_test: CrashTest) -> None:
+    """Nothing is requested again, and no count is lost."""
     crash_test.run()
     log = next((crash_test.night.lake / "collection_log").rglob("*.parquet"))
     cut(log)
@@ -130,26 +130,24 @@ def test_a_damaged_log_costs_the_log(crash_test: CrashTest) -> None:
 
 
 @pytest.mark.parametrize("damage", [zeroed, zeroed_inside, of_another_schema, lambda file: file.unlink()])
-def test_coverage_that_is_lost_costs_requests_and_never_truth(
-    crash_test: CrashTest, damage: Callable[[Path], None]
-) -> None:
-    """Without a repair: the run says so, asks again, and restates nothing that had not changed."""
+def test_lost_coverage_costs_requests_and_no_data(crash_test: CrashTest, damage: Callable[[Path], None]) -> None:
+    """Without a repair, the run requests everything again, and restates only what has changed."""
     crash_test.run()
-    told = crash_test.night.query("SELECT count(*) FROM {restatements}")
+    before = crash_test.night.query("SELECT count(*) FROM {restatements}")
     damage(crash_test.night.lake / COVERAGE)
     again = crash_test.night.run(crash_test.now)
     assert (again.exit_code, again.report["requests"] > 0) == (0, True)
     assert (again.report["rows_added"], again.report["rows_restated"]) == (0, 0)
-    assert crash_test.night.query("SELECT count(*) FROM {restatements}") == told
+    assert crash_test.night.query("SELECT count(*) FROM {restatements}") == before
     crash_test.check_lake(converged=True)
     assert crash_test.night.run(crash_test.now).report["requests"] == 0
 
 
 @pytest.mark.parametrize(("damage", "repaired"), [(cut, False), (zeroed_inside, False), (of_another_schema, True)])
-def test_a_damaged_journal_is_asked_for_again(
+def test_a_damaged_journal_is_requested_again(
     crash_test: CrashTest, damage: Callable[[Path], None], repaired: bool
 ) -> None:
-    """Whether a run meets it or a repair: that entry is moved aside and asked for again, and the others are landed."""
+    """Found by a run or by a repair: that entry is quarantined and requested again, and the others are landed."""
     assert crash_test.run_crashing(CrashPlan(at=4, effects=("rename",), limits={"flush_points": 1})).killed
     first, _ = sorted((crash_test.night.lake / "_collector/acme/journal").rglob("*.parquet"))
     damage(first)
@@ -158,12 +156,14 @@ def test_a_damaged_journal_is_asked_for_again(
         assert found["kind"] == "journal"
     outcome = crash_test.night.run(crash_test.now)
     assert (outcome.exit_code, outcome.report["requests"] > 0) == (0, True)
-    assert any(path.startswith("_collector/acme/damaged/_collector/acme/journal") for path in crash_test.night.bytes())
+    assert any(
+        path.startswith("_collector/acme/quarantine/_collector/acme/journal") for path in crash_test.night.bytes()
+    )
     crash_test.check_lake(converged=True)
 
 
-def test_a_data_file_put_back_from_a_backup_is_read_again(crash_test: CrashTest) -> None:
-    """An older version voids the coverage that knew another one, whatever its age says; so does one that is gone."""
+def test_a_data_file_restored_from_a_backup_is_fetched_again(crash_test: CrashTest) -> None:
+    """Coverage is valid only for the version it recorded: an older file invalidates it, and so does a missing one."""
     backup = crash_test.night.folder / "backup.parquet"
     shutil.copy2(crash_test.night.lake / DATA, backup)
     assert crash_test.run().exit_code == 0
@@ -177,8 +177,8 @@ def test_a_data_file_put_back_from_a_backup_is_read_again(crash_test: CrashTest)
     crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
-def test_a_copied_lake_stays_known(crash_test: CrashTest) -> None:
-    """New inodes and new times ask for nothing: a file is known by the landing that wrote it."""
+def test_a_copied_lake_stays_covered(crash_test: CrashTest) -> None:
+    """New inodes and times cause no requests: a file is identified by the landing that wrote it."""
     crash_test.run()
     shutil.copytree(crash_test.night.lake, crash_test.night.folder / "copy", copy_function=shutil.copyfile)
     shutil.rmtree(crash_test.night.lake)
@@ -192,9 +192,9 @@ def test_a_copied_lake_stays_known(crash_test: CrashTest) -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "repair"])
 def test_a_lake_of_a_newer_layout_is_refused(crash_test: CrashTest, command: str) -> None:
-    """An older program neither reads nor writes it: exit 2, and not a byte changes."""
-    memory = crash_test.night.lake / "_collector/acme/workspace.json"
-    memory.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
+    """An older collector neither reads nor writes it: exit 2, and no byte changes."""
+    metadata = crash_test.night.lake / "_collector/acme/workspace.json"
+    metadata.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
     before = crash_test.night.bytes()
     outcome = crash_test.night.call(command)
     assert (outcome.exit_code, "Upgrade the collector" in outcome.stderr) == (2, True)
@@ -202,7 +202,7 @@ def test_a_lake_of_a_newer_layout_is_refused(crash_test: CrashTest, command: str
 
 
 def test_a_dry_repair_changes_nothing(crash_test: CrashTest) -> None:
-    """It names what is damaged, exits with 5, and takes no lock."""
+    """It names the damaged files, exits with 5, and takes no lock."""
     cut(crash_test.night.lake / DATA)
     before = crash_test.night.bytes()
     outcome = crash_test.night.call("repair", "--dry-run", "--json")
@@ -213,8 +213,8 @@ def test_a_dry_repair_changes_nothing(crash_test: CrashTest) -> None:
     assert crash_test.night.bytes() == before
 
 
-def test_foreign_files_are_named_and_moved_on_demand(crash_test: CrashTest) -> None:
-    """What others left in a table's folder is named; --foreign moves it; what is of no workspace is left alone."""
+def test_foreign_files_are_named_and_moved_with_an_option(crash_test: CrashTest) -> None:
+    """Foreign files in a table are named; --foreign moves them; files that belong to no workspace are left in place."""
     crash_test.run()
     folder = crash_test.night.lake / DATA
     foreign = {folder.with_name("x.parquet.tmp"), folder.with_name("_SUCCESS"), folder.parents[1] / "data.parquet"}
@@ -235,8 +235,8 @@ def test_foreign_files_are_named_and_moved_on_demand(crash_test: CrashTest) -> N
     crash_test.check_lake(converged=True)
 
 
-def test_a_repair_waits_for_no_run(crash_test: CrashTest) -> None:
-    """Where another run holds the workspace: exit 4, with its pid and host, and nothing is moved."""
+def test_a_repair_does_not_wait_for_a_run(crash_test: CrashTest) -> None:
+    """If another run has locked the workspace: exit 4, with its pid and host, and nothing is moved."""
     cut(crash_test.night.lake / DATA)
     store = LocalStore(crash_test.night.lake, "_collector/acme")
     WorkspaceLock(store, "acme", SystemClock(), "a-run", ProcessIdentity(4711, "another-host", "1")).acquire()
@@ -247,7 +247,7 @@ def test_a_repair_waits_for_no_run(crash_test: CrashTest) -> None:
 
 
 def check_repair(crash_test: CrashTest) -> list[dict[str, str]]:
-    """Repair; all that is left is sound, which a second repair confirms. Returns what was found."""
+    """Repair; a second repair confirms that all remaining files are sound. Returns what was found."""
     outcome = crash_test.night.call("repair", "--json")
     assert outcome.exit_code == 0, outcome.stderr
     assert crash_test.night.call("repair", "--json").report["workspaces"][0]["found"] == []

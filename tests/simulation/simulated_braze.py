@@ -70,7 +70,7 @@ class SimulatedBraze:
         self._process.effect(REQUEST)
         self.requests += 1
         authorization = request.headers.get("Authorization", "")
-        site = self._simulation.sites[authorization.removeprefix("Bearer ")]
+        site = self._simulation.workspaces[authorization.removeprefix("Bearer ")]
         question = Request("GET", request.url.path, request.url.query, authorization)
         window = self._window(question, site)
         self.answers[window] = Answer(None, _now())
@@ -78,7 +78,7 @@ class SimulatedBraze:
         reply, points = self._answer(question, site, window)
         await asyncio.sleep(min(reply.delay_seconds, request.timeout_seconds))
         self._process.check_alive()
-        if reply.wire is not Delivery.WHOLE or reply.delay_seconds >= request.timeout_seconds:
+        if reply.delivery is not Delivery.COMPLETE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
         self.answers[window] = Answer(points, _now())
         return Response(reply.status, reply.headers, reply.body)
@@ -91,11 +91,11 @@ class SimulatedBraze:
         fault = self._fault()
         self._simulation.faults = Faults({fault: 1.0}) if fault else NO_FAULTS
         if self._network.others:
-            site.pool.spend(self._rng.randrange(2 * self._network.others))
+            site.quota.spend(self._rng.randrange(2 * self._network.others))
         reply = self._endpoint.answer(question)
         if reply.status != 200:
             return reply, None
-        points = self._simulation.site_rows(site, window[1], window[2], self._simulation.now)
+        points = self._simulation.workspace_rows(site, window[1], window[2], self._simulation.now)
         right = fault in _HARMLESS or (fault is Fault.OUTSIDE and points) or (fault in _NEED_POINTS and not points)
         return reply, points if right else None
 

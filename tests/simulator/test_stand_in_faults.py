@@ -1,4 +1,4 @@
-"""What goes wrong on demand: which attempts, and how it looks to a client."""
+"""Injected faults: which attempts get one, and what a client sees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from collector.simulator.server import running, serve
 from collector.simulator.simulation import Simulation
 
 NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
-ASK = {"length": "10", "ending_at": "2026-11-20T23:59:59Z"}
+QUERY = {"length": "10", "ending_at": "2026-11-20T23:59:59Z"}
 
 
 def make_simulation(rates: dict[Fault, float], options: Options | None = None, **more: Any) -> Simulation:
@@ -43,33 +43,33 @@ def always(fault: Fault, **more: Any) -> Simulation:
         (Fault.SLOW, 200, "application/json", b"success"),
     ],
 )
-def test_each_failure_has_its_face(client: Any, fault: Fault, status: int, content_type: str, within: bytes) -> None:
-    """Status, type and body of each injected failure are the named ones, and the pool's headers come with it."""
+def test_each_fault_has_its_reply(client: Any, fault: Fault, status: int, content_type: str, within: bytes) -> None:
+    """Each injected failure has the documented status, content type, body and quota headers."""
     with running(always(fault, slow_seconds=0.01)) as url:
-        answer = client.series(url, **ASK)
+        answer = client.series(url, **QUERY)
     assert (answer.status, answer.headers["content-type"]) == (status, content_type)
     assert within in answer.body
     assert answer.headers["x-ratelimit-remaining"] == "249999"
 
 
-def test_an_injected_429_may_tell_how_long_to_wait(client: Any) -> None:
-    """Retry-After is there with the chosen seconds, or not at all."""
+def test_an_injected_429_may_have_retry_after(client: Any) -> None:
+    """Retry-After has the configured seconds, or is absent."""
     with running(always(Fault.TOO_MANY, retry_after_seconds=7)) as url:
-        assert client.series(url, **ASK).headers["retry-after"] == "7"
+        assert client.series(url, **QUERY).headers["retry-after"] == "7"
     with running(always(Fault.TOO_MANY, retry_after_seconds=None)) as url:
-        assert "retry-after" not in client.series(url, **ASK).headers
+        assert "retry-after" not in client.series(url, **QUERY).headers
 
 
-def test_a_truncated_body_is_no_json(client: Any) -> None:
-    """A truncated answer is whole HTTP around half of its JSON."""
+def test_a_truncated_body_is_not_valid_json(client: Any) -> None:
+    """A truncated answer is a complete HTTP response with half of the JSON."""
     with running(always(Fault.TRUNCATED)) as url:
-        body = client.series(url, **ASK).body
+        body = client.series(url, **QUERY).body
     with pytest.raises(json.JSONDecodeError):
         json.loads(body)
 
 
 def test_connections_break(caplog: pytest.LogCaptureFixture) -> None:
-    """A reset drops the connection without an answer; a cut body ends short of its Content-Length; no log complains."""
+    """A reset closes the connection without an answer, a cut body ends before its Content-Length; nothing is logged."""
     for fault, error, outcome in (
         (Fault.RESET, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError), "reset"),
         (Fault.CUT, (aiohttp.ClientPayloadError,), "cut"),
@@ -77,7 +77,7 @@ def test_connections_break(caplog: pytest.LogCaptureFixture) -> None:
         simulation = always(fault)
         with pytest.raises(error):
             asyncio.run(fetch(simulation))
-        assert simulation.tally.by_outcome == {outcome: 1}
+        assert simulation.request_log.by_outcome == {outcome: 1}
     assert not caplog.records
 
 
@@ -90,11 +90,11 @@ def test_connections_break(caplog: pytest.LogCaptureFixture) -> None:
         (Fault.OFF_BUCKET, lambda first, _right: "T00:30" in first["time"]),
     ],
 )
-def test_a_wrong_point_stands_first(client: Any, fault: Fault, wrong: Any) -> None:
-    """Each wrong type or place is in the first point of an answer that is right otherwise."""
+def test_the_first_point_is_wrong(client: Any, fault: Fault, wrong: Any) -> None:
+    """The first point has the wrong type or time; all others are correct."""
     right = client_rows(client, make_simulation({}))
     with running(always(fault)) as url:
-        data = client.series(url, **ASK).json["data"]
+        data = client.series(url, **QUERY).json["data"]
     assert wrong(data[0], right[0][1])
     assert [(point["time"], point["sessions"]) for point in data[1:]] == right[1:]
 
@@ -102,11 +102,11 @@ def test_a_wrong_point_stands_first(client: Any, fault: Fault, wrong: Any) -> No
 def test_hours_go_off_their_bucket(client: Any) -> None:
     """An hour off its bucket is a half hour."""
     with running(always(Fault.OFF_BUCKET)) as url:
-        assert client.series(url, unit="hour", **ASK).rows[0][0] == "2026-11-20T14:30:00+00:00"
+        assert client.series(url, unit="hour", **QUERY).rows[0][0] == "2026-11-20T14:30:00+00:00"
 
 
 def test_odd_points_are_added(client: Any) -> None:
-    """Points outside the window, alone or besides; one point twice, with the same count or another."""
+    """Points outside the window, alone or with the correct ones; one point twice, with the same count or another."""
     right = client_rows(client, make_simulation({}))
     outside, elsewhere, repeated, conflict = (
         client_rows(client, always(fault)) for fault in (Fault.OUTSIDE, Fault.ELSEWHERE, Fault.REPEATED, Fault.CONFLICT)
@@ -117,14 +117,14 @@ def test_odd_points_are_added(client: Any) -> None:
     assert conflict == [*right, (right[-1][0], right[-1][1] + 1)]
 
 
-def test_an_answer_without_points_stays_right(client: Any) -> None:
-    """Where there is no point to spoil, the answer is empty and right."""
+def test_an_answer_without_points_stays_correct(client: Any) -> None:
+    """A fault that changes a point leaves an answer without points as it is."""
     with running(always(Fault.TEXT)) as url:
         assert client.series(url, length=1, ending_at="2027-11-20T23:59:59Z").json == {"message": "success", "data": []}
 
 
 def test_the_same_attempts_fail_each_time() -> None:
-    """Faults hang on seed, request and attempt alone, in whatever order the requests come."""
+    """Faults depend on seed, request and attempt alone, not on the order of the requests."""
     requests = [("acme", (("length", str(number)),)) for number in range(1, 100)]
     one, other, third = (FaultDraw(Faults({Fault.SERVER_ERROR: 0.3}), seed) for seed in (1, 1, 2))
     forward = {request: one.draw(request) for request in requests}
@@ -144,16 +144,16 @@ def test_rates_are_met() -> None:
 def test_only_first_attempts_fail(client: Any) -> None:
     """With `first_attempts` at 2, a request that always fails succeeds the third time."""
     with running(always(Fault.SERVER_ERROR, first_attempts=2)) as url:
-        assert [client.series(url, **ASK).status for _ in range(4)] == [500, 500, 200, 200]
+        assert [client.series(url, **QUERY).status for _ in range(4)] == [500, 500, 200, 200]
 
 
 def test_faults_can_be_changed_while_serving(client: Any) -> None:
-    """An outage ends when the test says so."""
+    """New rates apply to the next request."""
     simulation = always(Fault.UNAVAILABLE)
     with running(simulation) as url:
-        assert client.series(url, **ASK).status == 503
+        assert client.series(url, **QUERY).status == 503
         simulation.faults = Faults()
-        assert client.series(url, **ASK).status == 200
+        assert client.series(url, **QUERY).status == 200
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ def test_faults_can_be_changed_while_serving(client: Any) -> None:
         ("500", "write NAME=RATE"),
         ("rest=0.1", "did you mean reset"),
         ("500=much", "a number from 0 to 1"),
-        ("500=0.1,500=0.1", "stands twice"),
-        ("500=1.5", "a share from 0 to 1"),
-        ("500=nan", "a share from 0 to 1"),
+        ("500=0.1,500=0.1", "appears twice"),
+        ("500=1.5", "from 0 to 1"),
+        ("500=nan", "from 0 to 1"),
         ("500=0.7,503=0.7", "add up to 1.4"),
     ],
 )
 def test_mistaken_rates_are_explained(text: str, message: str) -> None:
-    """Each mistake in a list of rates is told with what to write."""
+    """The error for each mistake in a list of rates says what to write."""
     with pytest.raises(ValueError, match=message):
         Faults(parse_rates(text))
 
@@ -181,7 +181,7 @@ def test_rates_are_read() -> None:
 
 def client_rows(client: Any, simulation: Simulation) -> Any:
     with running(simulation) as url:
-        return client.series(url, **ASK).rows
+        return client.series(url, **QUERY).rows
 
 
 async def fetch(simulation: Simulation) -> bytes:
@@ -189,5 +189,5 @@ async def fetch(simulation: Simulation) -> bytes:
     async with serve(simulation) as url, aiohttp.ClientSession() as session:
         session._retry_connection = False
         headers = {"Authorization": "Bearer simulated-acme"}
-        async with session.get(f"{url}/sessions/data_series", params=ASK, headers=headers) as answer:
+        async with session.get(f"{url}/sessions/data_series", params=QUERY, headers=headers) as answer:
             return await answer.read()

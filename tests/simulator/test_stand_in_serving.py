@@ -1,4 +1,4 @@
-"""Starting, stopping, control endpoints, and what was asked."""
+"""Starting and stopping the server, the control endpoints, and the request log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collector.config.settings import App, Segment, Workspace
 from collector.model import Unit
 from collector.simulator.answers import key_of
 from collector.simulator.options import Options
-from collector.simulator.server import running, serve, serve_forever
+from collector.simulator.server import running, serve
 from collector.simulator.simulation import Simulation
 
 NOON = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -34,21 +34,21 @@ def make_simulation(options: Options | None = None) -> Simulation:
 
 
 def test_it_binds_to_loopback_only(client: Any) -> None:
-    """A host that other machines can reach is refused unless the caller insists."""
+    """A host that other machines can reach is refused, unless `allow_remote` is set."""
     for host in ("0.0.0.0", "192.168.1.4", "example.com", "::"):  # noqa: S104 - refused
         with pytest.raises(ValueError, match="other machines"), running(make_simulation(), host):
             raise AssertionError(host)
     with running(make_simulation(), "localhost") as url:
         assert client.series(url.replace("localhost", "127.0.0.1"), length=1).status == 200
 
-    async def insist() -> str:
-        async with serve(make_simulation(), "0.0.0.0", allow_remote=True) as url:  # noqa: S104 - insisted on
+    async def serve_remote() -> str:
+        async with serve(make_simulation(), "0.0.0.0", allow_remote=True) as url:  # noqa: S104 - allowed here
             return url
 
-    assert asyncio.run(insist()).startswith("http://0.0.0.0:")
+    assert asyncio.run(serve_remote()).startswith("http://0.0.0.0:")
 
 
-def test_a_taken_port_is_told(client: Any) -> None:
+def test_a_port_in_use_is_reported(client: Any) -> None:
     """Starting on a port in use raises OSError in the caller's thread and leaves the first server alone."""
     with running(make_simulation()) as url:
         port = int(url.rsplit(":", 1)[1])
@@ -57,30 +57,25 @@ def test_a_taken_port_is_told(client: Any) -> None:
         assert client.series(url, length=1).status == 200
 
 
-def test_it_serves_until_cancelled() -> None:
-    """`serve_forever` announces its URL, answers, and ends at once when cancelled, with a slow answer under way."""
+def test_it_stops_at_once_during_a_slow_answer() -> None:
+    """Leaving `serve` closes the connection of a request that has no answer yet, and does not wait for the answer."""
 
-    async def cancel_amid_an_answer() -> int:
-        announced: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def stop_during_an_answer() -> int:
         simulation = make_simulation(Options(latency_ms=(60_000, 60_000)))
-        task = asyncio.create_task(serve_forever(simulation, "127.0.0.1", 0, announced.set_result))
-        url = await announced
         async with aiohttp.ClientSession() as session:
-            asking = asyncio.create_task(session.get(f"{url}/sessions/data_series?length=1", headers=HEADERS))
-            while not simulation.tally.in_flight:  # noqa: ASYNC110 - the server tells no one of its requests
-                await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            async with serve(simulation) as url:
+                request = asyncio.create_task(session.get(f"{url}/sessions/data_series?length=1", headers=HEADERS))
+                while not simulation.request_log.in_flight:  # noqa: ASYNC110 - the log has no event to wait for
+                    await asyncio.sleep(0)
             with pytest.raises(aiohttp.ClientError):
-                await asking
-        return simulation.tally.requests
+                await request
+        return simulation.request_log.requests
 
-    assert asyncio.run(asyncio.wait_for(cancel_amid_an_answer(), 10)) == 1
+    assert asyncio.run(asyncio.wait_for(stop_during_an_answer(), 10)) == 1
 
 
 def test_many_requests_at_once() -> None:
-    """Concurrent requests are all answered, and the tally knows how many there were at once."""
+    """Concurrent requests are all answered, and the log counts how many were in flight."""
     simulation = make_simulation(Options(latency_ms=(20, 30)))
 
     async def ask_many() -> list[int]:
@@ -96,14 +91,14 @@ def test_many_requests_at_once() -> None:
             return [task.result() for task in tasks]
 
     assert asyncio.run(ask_many()) == [200] * 100
-    assert simulation.tally.by_outcome == {"200": 100}
-    assert 1 < simulation.tally.most_in_flight <= 100
-    assert simulation.tally.in_flight == 0
-    assert 1 < simulation.tally.busiest_second <= 100
+    assert simulation.request_log.by_outcome == {"200": 100}
+    assert 1 < simulation.request_log.most_in_flight <= 100
+    assert simulation.request_log.in_flight == 0
+    assert 1 < simulation.request_log.busiest_second <= 100
 
 
 def test_the_clock_moves_over_http(client: Any) -> None:
-    """The control endpoint pins the data clock, and lets it go again."""
+    """The control endpoint pins the data clock, and releases it again."""
     simulation = make_simulation()
     with running(simulation) as url:
         moved = client.request(url, "/_simulator/now", "PUT", at="2026-12-01T00:00:00+00:00")
@@ -114,45 +109,45 @@ def test_the_clock_moves_over_http(client: Any) -> None:
     assert not simulation.pinned
 
 
-def test_the_truth_is_told_over_http(client: Any) -> None:
+def test_the_truth_is_served_over_http(client: Any) -> None:
     """By names or ids, for days or hours, at any instant: the rows that an answer would hold."""
     simulation = make_simulation()
     with running(simulation) as url:
-        ask = {"workspace": "acme", "app": "ios", "segment": "s-vip", "from": "2026-11-10", "to": "2026-11-12"}
-        days = client.request(url, "/_simulator/truth", **ask).json["rows"]
-        hours = client.request(url, "/_simulator/truth", unit="hour", **ask).json["rows"]
-        later = client.request(url, "/_simulator/truth", at="2027-01-01T00:00:00Z", **ask).json
-        told = client.series(
+        query = {"workspace": "acme", "app": "ios", "segment": "s-vip", "from": "2026-11-10", "to": "2026-11-12"}
+        days = client.request(url, "/_simulator/truth", **query).json["rows"]
+        hours = client.request(url, "/_simulator/truth", unit="hour", **query).json["rows"]
+        later = client.request(url, "/_simulator/truth", at="2027-01-01T00:00:00Z", **query).json
+        answered = client.series(
             url, length=3, ending_at="2026-11-12T23:59:59-05:00", app_id="a-ios", segment_id="s-vip"
         ).rows
-    assert [(row["bucket"], row["sessions"]) for row in days] == told
+    assert [(row["bucket"], row["sessions"]) for row in days] == answered
     assert hours[0]["bucket"] == "2026-11-10T05:00:00Z"
     assert sum(row["sessions"] for row in hours) == sum(row["sessions"] for row in days)
     assert later["at"] == "2027-01-01T00:00:00+00:00"
 
 
-def test_stats_count_what_was_asked(client: Any) -> None:
-    """Requests by status and workspace, and the pool; control requests are not among them; no key is remembered."""
+def test_stats_count_requests(client: Any) -> None:
+    """Requests are counted by status and workspace; control requests are not counted, and no key is kept."""
     simulation = make_simulation()
     with running(simulation) as url:
         client.series(url, length=1)
         client.series(url, length=0)
         client.series(url, "secret", length=1)
         stats = client.request(url, "/_simulator/stats").json
-        asked = client.request(url, "/_simulator/requests")
+        logged = client.request(url, "/_simulator/requests")
         cleared = client.request(url, "/_simulator/stats", "DELETE").json
     assert stats["by_status"] == {"200": 1, "400": 1, "401": 1}
     assert (stats["requests"], stats["by_workspace"]) == (3, {"acme": 2})
     assert stats["pool_remaining"] == {"acme": 249_998}
-    assert asked.json["requests"][1] == {
+    assert logged.json["requests"][1] == {
         "workspace": "acme", "path": "/sessions/data_series", "parameters": {"length": "0"}, "outcome": "400"
     }  # fmt: skip
-    assert b"secret" not in asked.body
+    assert b"secret" not in logged.body
     assert cleared["requests"] == 0
 
 
-def test_the_world_changes_over_http(client: Any) -> None:
-    """Pool, counts and faults can be changed by a test in another process."""
+def test_the_simulation_changes_over_http(client: Any) -> None:
+    """A test in another process can change quota, counts and faults."""
     simulation = make_simulation()
     with running(simulation) as url:
         spent = client.request(url, "/_simulator/spend", "POST", workspace="acme", requests=249_999)
@@ -174,11 +169,11 @@ def test_the_world_changes_over_http(client: Any) -> None:
     ("path", "query", "word"),
     [
         ("truth", {}, "workspace="),
-        ("truth", {"workspace": "beta"}, "there are: acme"),
-        ("truth", {"workspace": "acme", "app": "web"}, "there are: ios"),
+        ("truth", {"workspace": "beta"}, "acme"),
+        ("truth", {"workspace": "acme", "app": "web"}, "ios"),
         ("truth", {"workspace": "acme", "unit": "week"}, "day or hour"),
         ("truth", {"workspace": "acme", "from": "monday"}, "2026-11-01"),
-        ("truth", {"workspace": "acme", "from": "2026-11-02", "to": "2026-11-01"}, "before it begins"),
+        ("truth", {"workspace": "acme", "from": "2026-11-02", "to": "2026-11-01"}, "2026-11-01"),
     ],
 )
 def test_control_mistakes_are_explained(client: Any, path: str, query: dict[str, object], word: str) -> None:

@@ -1,4 +1,4 @@
-"""The counts themselves: additive, positive, restated."""
+"""The counts: they add up, are positive, and are restated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collector.config.settings import App, Segment, Workspace
 from collector.model import SeriesKey, Span, Unit
 from collector.simulator.answers import key_of
 from collector.simulator.options import NEVER_LATE, DayZone, LateOptions, Options
-from collector.simulator.simulation import Simulation, truth_rows
+from collector.simulator.simulation import Simulation
 from collector.simulator.traffic import Traffic, hours_of
 
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"]
@@ -30,7 +30,7 @@ def make_simulation(zone: str = "America/New_York", options: Options | None = No
 
 
 def total(simulation: Simulation, key: SeriesKey, span: Span, at: datetime = NOON) -> int:
-    return sum(count for _, count in truth_rows(simulation, "acme", key, span, at))
+    return sum(count for _, count in simulation.rows("acme", key, span, at))
 
 
 instants = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - naive bounds
@@ -43,19 +43,19 @@ numbers = st.one_of(st.integers(-12, 0), st.integers(-400, 0))
 def test_parts_of_a_day_add_up_to_it(zone: str, at: datetime, back: int, app: str | None, segment: str | None) -> None:
     """At every instant the quarter hours of a local day add up to the day, in zones of half hours and changing days."""
     simulation = make_simulation(zone)
-    site = simulation.site("acme")
-    day = day_number(at.astimezone(site.zone).date()) + back
+    workspace = simulation.workspace("acme")
+    day = day_number(at.astimezone(workspace.zone).date()) + back
     key = key_of(Unit.DAY, app, segment)
-    whole = simulation.truth("acme", key, day, at) or 0  # a day that begins at this very instant is not told of yet
-    edges = [hours_of(datetime.combine(date.fromordinal(719163 + day + more), datetime.min.time(), site.zone))
+    day_count = simulation.truth("acme", key, day, at) or 0  # None for a day that starts at this very instant
+    edges = [hours_of(datetime.combine(date.fromordinal(719163 + day + more), datetime.min.time(), workspace.zone))
              for more in (0, 1)]  # fmt: skip
     quarters = [edges[0] + step / 4 for step in range(round((edges[1] - edges[0]) * 4) + 1)]
-    seen = [
-        [traffic.seen(quarters, hours_of(at), fraction)[index] for index in range(len(quarters))]
-        for traffic, fraction in site.flows(key)
+    totals = [
+        [traffic.known_sessions(quarters, hours_of(at), fraction)[index] for index in range(len(quarters))]
+        for traffic, fraction in workspace.traffic_of(key)
     ]
-    parts = [sum(row[index + 1] - row[index] for row in seen) for index in range(len(quarters) - 1)]
-    assert sum(parts) == whole
+    parts = [sum(row[index + 1] - row[index] for row in totals) for index in range(len(quarters) - 1)]
+    assert sum(parts) == day_count
     assert min(parts) >= 0
 
 
@@ -81,7 +81,7 @@ def test_hours_add_up_to_days(zone: str, at: datetime) -> None:
 @given(bucket=st.integers(-10_000, 600_000), seed=st.integers(0, 50))
 @settings(max_examples=150, deadline=None)
 def test_sessions_are_never_negative(bucket: int, seed: int) -> None:
-    """Every hour of every world has a positive rate, in whatever year."""
+    """Each hour has a positive rate, for each seed and in each year."""
     traffic = Traffic(seed, App("x", "x"), ZoneInfo("UTC"), NEVER_LATE, young=False)
     assert traffic.cumulative(bucket + 0.25) > traffic.cumulative(float(bucket))
 
@@ -108,20 +108,20 @@ def test_the_workspace_is_the_sum_of_its_apps() -> None:
 def test_a_segment_is_a_part_of_its_app() -> None:
     """A segment has some of its app's sessions and never all of them."""
     simulation = make_simulation()
-    whole = simulation.rows("acme", key_of(Unit.HOUR, "a-ios", None), Span(490_000, 490_500))
-    part = simulation.rows("acme", key_of(Unit.HOUR, "a-ios", "s-vip"), Span(490_000, 490_500))
-    assert all(0 < some[1] < every[1] for some, every in zip(part, whole, strict=True))
+    every = simulation.rows("acme", key_of(Unit.HOUR, "a-ios", None), Span(490_000, 490_500))
+    some = simulation.rows("acme", key_of(Unit.HOUR, "a-ios", "s-vip"), Span(490_000, 490_500))
+    assert all(0 < part < all_users for (_, part), (_, all_users) in zip(some, every, strict=True))
 
 
-def test_days_have_nights() -> None:
+def test_nights_are_quieter_than_days() -> None:
     """The busiest hour of a day has several times the sessions of the quietest."""
     hours = make_simulation().rows("acme", key_of(Unit.HOUR, "a-ios", None), Span(490_000, 490_024))
     counts = [count for _, count in hours]
     assert max(counts) > 3 * min(counts) > 0
 
 
-def test_restatements_hit_some_buckets_and_end() -> None:
-    """From one day to the next some closed hours rise and some stay; after the late days none changes any more."""
+def test_some_buckets_restate_until_late_sessions_end() -> None:
+    """From one day to the next some closed hours rise and others stay; after the late days none changes."""
     simulation = make_simulation()
     key = key_of(Unit.HOUR, "a-ios", None)
     stop = int(hours_of(NOON))
@@ -134,7 +134,7 @@ def test_restatements_hit_some_buckets_and_end() -> None:
     )
 
 
-def test_closed_buckets_stand_still_within_a_day() -> None:
+def test_closed_buckets_do_not_change_within_a_day() -> None:
     """Between two runs of one local day no closed bucket restates."""
     simulation = make_simulation()
     key = key_of(Unit.HOUR, "a-ios", None)
@@ -145,7 +145,7 @@ def test_closed_buckets_stand_still_within_a_day() -> None:
 
 @pytest.mark.parametrize("late", [NEVER_LATE, LateOptions(share=0.0)])
 def test_without_late_sessions_nothing_restates(late: LateOptions) -> None:
-    """Switched off, a closed bucket is complete at once."""
+    """Without late sessions a bucket is complete when it closes."""
     simulation = make_simulation(options=Options(late=late))
     key = key_of(Unit.HOUR, None, None)
     span = Span(int(hours_of(NOON)) - 100, int(hours_of(NOON)))
@@ -153,7 +153,7 @@ def test_without_late_sessions_nothing_restates(late: LateOptions) -> None:
 
 
 def test_an_open_bucket_is_partial_and_the_future_is_absent() -> None:
-    """The bucket that has begun holds what has happened so far; the next one is not told of."""
+    """The open bucket has the sessions so far; the next bucket is not reported."""
     simulation = make_simulation()
     key = key_of(Unit.HOUR, "a-ios", None)
     hour = int(hours_of(NOON))
@@ -164,7 +164,7 @@ def test_an_open_bucket_is_partial_and_the_future_is_absent() -> None:
     assert simulation.truth("acme", key, hour + 1) is None
 
 
-def test_another_seed_is_another_world() -> None:
+def test_the_seed_decides_all_counts() -> None:
     """The same seed gives the same counts in another process's simulation, another seed others."""
     key = key_of(Unit.DAY, "a-ios", None)
     first, again = (make_simulation().rows("acme", key, LONG_AGO) for _ in range(2))
@@ -180,8 +180,8 @@ def test_days_can_be_cut_in_utc() -> None:
     assert simulation.truth("acme", key_of(Unit.DAY, "a-ios", None), day) == hours
 
 
-def test_withheld_buckets_are_absent_and_restated_ones_are_as_told() -> None:
-    """Tests may fix single buckets of one series; other series keep theirs."""
+def test_withheld_buckets_are_absent_and_restated_ones_have_the_given_count() -> None:
+    """Single buckets of one series can be changed; other series keep theirs."""
     simulation = make_simulation()
     key = key_of(Unit.DAY, "a-ios", None)
     other = simulation.rows("acme", key_of(Unit.DAY, None, None), LONG_AGO)
@@ -194,7 +194,7 @@ def test_withheld_buckets_are_absent_and_restated_ones_are_as_told() -> None:
 
 
 def test_a_share_of_the_buckets_may_be_absent() -> None:
-    """With `absent_share` about so many buckets are left out, always the same ones, and the rest keep their counts."""
+    """With `absent_share` 0.2, about a fifth of the buckets is left out, and the rest keep their counts."""
     full = make_simulation().rows("acme", key_of(Unit.HOUR, "a-ios", None), Span(480_000, 481_000))
     some = make_simulation(options=Options(absent_share=0.2)).rows(
         "acme", key_of(Unit.HOUR, "a-ios", None), Span(480_000, 481_000)

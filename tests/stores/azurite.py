@@ -1,4 +1,4 @@
-"""Azurite: Microsoft's own stand-in for Azure's blobs, which checks signatures and honours conditions."""
+"""Azurite, Microsoft's emulator of Azure's blob storage, which checks signatures and supports conditional puts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ACCOUNT, KEY = (
 )
 CONTAINER = "lakes"
 FOLDER = Path(sys.prefix) / "azurite"
-ABSENT = "Azurite is not installed: scripts/test-servers.sh installs it, where there are node and npm"
+ABSENT = "Azurite is not installed: scripts/test-servers.sh installs it, if node and npm are installed"
 
 
 def program() -> str | None:
-    """Where it is, if it is installed."""
+    """The program's path, if it is installed."""
     return shutil.which("azurite-blob", path=str(FOLDER / "node_modules/.bin")) or shutil.which("azurite-blob")
 
 

@@ -1,4 +1,4 @@
-"""The places where the same tests are held: one server of each kind for all tests of a process."""
+"""The places in which the same tests run. One server of each kind serves all tests of a process."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def gcs() -> Iterator[Place]:
 
 
 BUCKETS = ["s3", *(pytest.param(name, marks=pytest.mark.lakes) for name in ("azure", "gcs"))]
-"""SeaweedFS is in the quick tests; `make test-lakes` adds the others."""
+"""SeaweedFS runs in `make test`; `make test-lakes` adds the others."""
 
 
 @pytest.fixture(params=["local", *BUCKETS])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Each place in turn: a lake of its own, the environment set."""
+    """Each place in turn: a new lake, with the environment set."""
     found: Place = request.getfixturevalue(request.param)
     return _set(found, monkeypatch)
 

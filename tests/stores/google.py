@@ -1,7 +1,7 @@
-"""A stand-in for Google's storage, from its documentation: XML, an object at a time, conditions on generations.
+"""A stand-in for Google Cloud Storage, written from its documentation: the XML API with conditions on generations.
 
-It proves what the collector says and understands, and nothing about Google's servers. No server that is to be had from
-a package takes the requests of the collector's library: fake-gcs-server refuses its puts.
+It tests the collector's requests, and nothing about Google's servers. No server that a package offers accepts the
+requests of obstore: fake-gcs-server rejects its puts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Object:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is told of it."""
+        """The headers of a reply about it."""
         return {
             "ETag": f'"{hashlib.md5(self.content).hexdigest()}"',  # noqa: S324  # as Google's are
             "x-goog-generation": str(self.generation),
@@ -42,7 +42,7 @@ class Object:
 
 
 class Google(ThreadingHTTPServer):
-    """One bucket, in memory."""
+    """A server with one bucket, in memory."""
 
     daemon_threads = True
     request_queue_size = 100
@@ -51,12 +51,12 @@ class Google(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Request)
         self.objects: dict[str, Object] = {}
         self.generations = 0
-        self.alone = threading.Lock()
+        self.mutex = threading.Lock()
 
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # an answer goes out at once
+    disable_nagle_algorithm = True  # replies are sent at once
     server: Google
 
     def _serve(self) -> None:
@@ -70,7 +70,7 @@ class _Request(BaseHTTPRequestHandler):
         elif not name:
             self._answer(200, content=self._listing(parse_qs(url.query).get("prefix", [""])[0]))
         else:
-            with self.server.alone:
+            with self.server.mutex:
                 self._object(name, body)
 
     do_GET = do_PUT = do_HEAD = do_DELETE = _serve  # noqa: N815  # as http.server calls them
@@ -94,7 +94,7 @@ class _Request(BaseHTTPRequestHandler):
             self._answer(200, present.headers, present.content)
 
     def _listing(self, prefix: str) -> bytes:
-        with self.server.alone:
+        with self.server.mutex:
             found = sorted((name, each) for name, each in self.server.objects.items() if name.startswith(prefix))
         contents = "".join(
             f"<Contents><Key>{escape(name)}</Key><LastModified>2026-11-23T06:00:00.000Z</LastModified>"
@@ -112,12 +112,12 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # as http.server calls it
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
 def google() -> Iterator[Place]:
-    """Serve an empty bucket."""
+    """Serve an empty bucket until the block ends."""
     with Google() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:

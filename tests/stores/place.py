@@ -1,4 +1,4 @@
-"""Places where a lake may lie: what a config says of them, and what their environment must hold."""
+"""The places where a lake can be: their part of the config, and their environment variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """A place. `lake` is the prefix for a new lake; `compares` tells whether puts there may hang on what is there."""
+    """A folder or an object store. `lake`: the address of a lake; `storage`: that part of the config."""
 
     name: str
     lake: str
@@ -22,13 +22,13 @@ class Place:
     environ: dict[str, str] = field(default_factory=dict)
 
     def at(self, prefix: str) -> Place:
-        """A lake of its own in the same place."""
+        """Another lake in the same place."""
         return Place(self.name, f"{self.lake}/{prefix}", self.storage, self.environ)
 
     def store(self, workspace: str = "acme") -> Store:
-        """A store as a new run makes it; the environment must hold what it needs."""
+        """A store as a new run makes it, with `environ` set."""
         return store_factory(self.lake, Storage(**self.storage))(workspace)
 
     def document(self, document: dict[str, Any]) -> dict[str, Any]:
-        """A config whose lake lies here."""
+        """The config with this lake."""
         return {**document, "lake": self.lake, **({"storage": self.storage} if self.storage else {})}

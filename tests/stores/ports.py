@@ -1,4 +1,4 @@
-"""Free ports on this machine, and processes that serve there for as long as a block lasts."""
+"""Free ports on this machine, and server processes that run until a block ends."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
-PATIENCE = 60.0
-"""Seconds after which a server that does not answer is given up."""
+START_TIMEOUT = 60.0
+"""Seconds after which a server that does not answer has failed to start."""
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports that nobody listens on, below those that the system gives to connections."""
+    """Unused ports, below the range that the system assigns to outgoing connections."""
     found: list[int] = []
     while len(found) < count:
-        port = random.randint(10_000, 32_000)  # noqa: S311  # no secret
+        port = random.randint(10_000, 32_000)  # noqa: S311  # not a secret
         if port not in found and _is_free(port):
             found.append(port)
     return found
@@ -41,22 +41,22 @@ def _is_free(port: int) -> bool:
 
 @contextmanager
 def serving(command: Sequence[str], folder: Path, url: str, environ: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Run a server until the block is left. It serves once the URL is answered, whatever the answer."""
+    """Run a server until the block ends. It has started once it answers at the URL, with any status."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         _wait(process, url, folder / "log")
         yield
     finally:
-        process.kill()  # what it holds is thrown away
+        process.kill()  # its data is not needed any more
         process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while not _answered(url):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise AssertionError(f"{url} is not served: {log.read_text()[-2000:]}")
+            raise AssertionError(f"no server at {url}: {log.read_text()[-2000:]}")
         time.sleep(0.05)
 
 

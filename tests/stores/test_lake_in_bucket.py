@@ -18,7 +18,7 @@ ZONES = {"newyork": "America/New_York", "kolkata": "Asia/Kolkata"}
 
 
 def test_a_lake_in_a_bucket_equals_the_truth_and_stays_as_it_is(tmp_path: Path, bucket: Place) -> None:
-    """Row by row the truth; again: no request, no object's ETag changes; the next night restates, each once."""
+    """Every row is true; a second run sends no request and changes no ETag; later each change is restated once."""
     workspaces = [
         {"name": name, "timezone": zone, "apps": make_apps(3), "segments": make_segments(3)}
         for name, zone in ZONES.items()
@@ -45,23 +45,23 @@ def test_a_lake_in_a_bucket_equals_the_truth_and_stays_as_it_is(tmp_path: Path, 
     assert second.report["rows_restated"] == len(changed)
     assert second.report["rows_added"] == len(new) - len(old)
     key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
-    told = site.night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
-    assert told == [(len(changed), len(changed))]
+    restated = site.night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
+    assert restated == [(len(changed), len(changed))]
 
 
 def test_a_run_leaves_nothing_but_the_lake(tmp_path: Path, bucket: Place) -> None:
-    """After a night only whole Parquet files lie in the tables, and of the collector's own only what it remembers."""
+    """After a run, the tables contain only Parquet files, and the collector's folder only the metadata."""
     site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"])
     with site.served():
         assert site.night.run(NOW).exit_code == 0
     paths = set(site.night.fetch())
-    own = {path for path in paths if path.startswith("_collector/")}
-    assert own == {"_collector/acme/workspace.json"}
-    assert all(path.endswith(".parquet") for path in paths - own)
+    internal = {path for path in paths if path.startswith("_collector/")}
+    assert internal == {"_collector/acme/workspace.json"}
+    assert all(path.endswith(".parquet") for path in paths - internal)
 
 
 def test_of_two_runs_one_gets_the_workspace(tmp_path: Path, bucket: Place) -> None:
-    """Two programs started at once: one lands the truth, the other is told who holds it and exits with 4."""
+    """Of two programs started at once, one lands the truth; the other exits with 4 and names the owner of the lock."""
     site = BucketSite(
         tmp_path, bucket, {"name": "acme"}, options=Options(latency_ms=(3000, 3000)), units=["day"], start="2026-11-01"
     )
@@ -74,7 +74,7 @@ def test_of_two_runs_one_gets_the_workspace(tmp_path: Path, bucket: Place) -> No
 
 
 def test_a_deleted_object_is_fetched_again(tmp_path: Path, bucket: Place) -> None:
-    """A data file that is gone from the bucket voids the coverage of its partition, and no other's."""
+    """A data file that was deleted from the bucket invalidates the coverage of its partition only."""
     site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"], start="2026-09-01")
     with site.served():
         site.night.run(NOW)
@@ -84,8 +84,8 @@ def test_a_deleted_object_is_fetched_again(tmp_path: Path, bucket: Place) -> Non
     assert site.night.rows() == site.truth()
 
 
-def test_plan_reads_the_bucket_and_leaves_it(tmp_path: Path, bucket: Place) -> None:
-    """`plan` tells what is left to ask for, from the coverage in the bucket, and writes nothing there."""
+def test_plan_reads_the_bucket_and_writes_nothing(tmp_path: Path, bucket: Place) -> None:
+    """`plan` shows what is missing, from the coverage in the bucket, and writes nothing there."""
     site = BucketSite(tmp_path, bucket, {"name": "acme"}, units=["day"])
     planned = site.night.call("plan", "--json", "--as-of", NOW.isoformat())
     assert (planned.exit_code, planned.report["requests"]) == (0, 1)

@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/lakes.md").read_text()
 
 
-def test_each_test_that_the_page_names_is_there() -> None:
-    """Each cell of the table that names a test names one that exists."""
+def test_each_test_that_the_page_names_exists() -> None:
+    """Each test that the page names is defined in a test file."""
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     assert len(named) >= 20
@@ -16,7 +16,7 @@ def test_each_test_that_the_page_names_is_there() -> None:
 
 
 def test_each_cell_is_filled() -> None:
-    """A store and a promise: a test, a reason why there is none, or that it is not tested here."""
+    """For each store and promise: a test, the reason why there is none, or that it is not tested here."""
     table = PAGE[PAGE.index("| promise |") :].partition("\n\n")[0]
     for row in table.splitlines()[2:]:
         cells = [cell.strip() for cell in row.strip("|").split("|")]

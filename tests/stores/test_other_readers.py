@@ -23,7 +23,7 @@ PARTITIONS = pa.schema({"workspace": pa.string(), "month": pa.date32()})
 
 
 def reader(place: Place) -> FileSystem:
-    """Arrow's own client of the store, which shares no code with the collector's."""
+    """Arrow's own client of the store, which shares no code with obstore."""
     server = urlsplit(place.storage["endpoint"]).netloc
     if place.name == "seaweedfs":
         keys = {"access_key": seaweed.KEY, "secret_key": seaweed.SECRET}
@@ -37,7 +37,7 @@ def reader(place: Place) -> FileSystem:
             blob_storage_scheme="http",
             dfs_storage_scheme="http",
         )
-    pytest.skip("Arrow's client of Google's storage speaks JSON, which the stand-in does not")
+    pytest.skip("Arrow's client of Google's storage uses the JSON API, which the stand-in does not have")
 
 
 def test_another_client_reads_the_same_rows(tmp_path: Path, bucket: Place) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_sql_reads_a_lake_in_a_bucket(tmp_path: Path, bucket: Place) -> None:
-    """`collector sql` finds the truth in the bucket, through the store, by table and by view."""
+    """`collector sql` reads the true rows from the bucket, through the store, by table and by view."""
     site = BucketSite(tmp_path, bucket, {"name": "acme", "apps": make_apps(2)}, units=["day"], start="2026-09-20")
 
     def sql(statement: str) -> list[dict[str, str]]:

@@ -20,8 +20,8 @@ def stage(store: Store, content: bytes) -> Staged:
     return staging.staged
 
 
-def test_what_was_put_is_read_and_bears_its_tag(place: Place) -> None:
-    """A file comes back as it was written, with the tag that publishing gave and that listings show."""
+def test_a_file_is_read_back_with_its_version(place: Place) -> None:
+    """A file has the content that was written, and the version that publishing returned and that listings show."""
     store = place.store()
     version = put(store, "a/workspace=acme/data.parquet", b"one", NO_FILE)
     assert get(store, "a/workspace=acme/data.parquet") == (b"one", version)
@@ -29,16 +29,16 @@ def test_what_was_put_is_read_and_bears_its_tag(place: Place) -> None:
     assert version != NO_FILE
 
 
-def test_a_file_that_is_not_there_is_none(place: Place) -> None:
-    """Neither opening nor listing nor deleting what is not there fails."""
+def test_a_missing_file_is_none(place: Place) -> None:
+    """To open, list or delete a missing file does not fail."""
     store = place.store()
     assert store.open("a/b") is None
     assert dict(store.list("a")) == {}
     store.delete("a/b")
 
 
-def test_files_are_read_at_any_place(place: Place) -> None:
-    """A file of some megabytes is read from its end, its middle and its beginning."""
+def test_an_open_file_is_seekable(place: Place) -> None:
+    """A file of five megabytes is read from its end, its middle and its beginning."""
     store, content = place.store(), bytes(range(256)) * 20_000
     put(store, "big", content)
     opened = store.open("big")
@@ -53,8 +53,8 @@ def test_files_are_read_at_any_place(place: Place) -> None:
         assert source.read() == content
 
 
-def test_an_open_file_stays_the_version_it_was(place: Place) -> None:
-    """Replacing a file while it is read changes nothing for the reader."""
+def test_an_open_file_keeps_its_version(place: Place) -> None:
+    """A reader of a file that is replaced meanwhile reads the old version to its end."""
     store, old, new = place.store(), b"o" * 3_000_000, b"n" * 3_000_000
     put(store, "file", old)
     opened = store.open("file")
@@ -66,8 +66,8 @@ def test_an_open_file_stays_the_version_it_was(place: Place) -> None:
     assert get(store, "file") == (new, store.list("")["file"])
 
 
-def test_listing_a_folder_keeps_to_it(place: Place) -> None:
-    """Files at any depth below a folder are listed, those of a folder whose name begins alike are not."""
+def test_a_listing_contains_only_its_folder(place: Place) -> None:
+    """Files at any depth below a folder are listed; those of a folder whose name has the same beginning are not."""
     store = place.store()
     for path in ("t/a", "t/b=1/c", "tt/d", "t2"):
         put(store, path, path.encode())
@@ -75,7 +75,7 @@ def test_listing_a_folder_keeps_to_it(place: Place) -> None:
 
 
 def test_creating_never_replaces(place: Place) -> None:
-    """A file that is expected to be absent is not replaced, and the staged one is dropped."""
+    """If no file is expected, an existing one is not replaced, and the staged one is dropped."""
     store = place.store()
     put(store, "file", b"theirs", NO_FILE)
     with pytest.raises(Conflict, match="nothing was overwritten"):
@@ -83,8 +83,8 @@ def test_creating_never_replaces(place: Place) -> None:
     assert get(store, "file") == (b"theirs", store.list("")["file"])
 
 
-def test_replacing_takes_the_version_that_was_read(place: Place) -> None:
-    """A file is replaced where it is unchanged, and left alone where it was replaced or is gone."""
+def test_replacing_requires_the_expected_version(place: Place) -> None:
+    """A file is replaced if it is unchanged, and left as it is if it was replaced or deleted."""
     store = place.store()
     first = put(store, "file", b"one", NO_FILE)
     second = put(store, "file", b"two", first)
@@ -98,15 +98,15 @@ def test_replacing_takes_the_version_that_was_read(place: Place) -> None:
 
 
 def test_a_put_without_a_condition_replaces_anything(place: Place) -> None:
-    """Whatever is there is replaced where no version is expected."""
+    """Without an expected version, any file is replaced."""
     store = place.store()
     put(store, "file", b"one")
     put(store, "file", b"two")
     assert get(store, "file") == (b"two", store.list("")["file"])
 
 
-def test_nothing_is_replaced_once_the_lock_is_another_s(place: Place) -> None:
-    """A publication that hangs on another file's version is refused where that one has changed or is gone."""
+def test_nothing_is_published_after_the_lock_has_changed(place: Place) -> None:
+    """A publication on condition of the lock file is refused if that file was replaced or deleted."""
     store = place.store()
     held = put(store, "lock", b"mine", NO_FILE)
     store.publish(Replacement("file", stage(store, b"one"), NO_FILE, ("lock", held)))
@@ -119,8 +119,8 @@ def test_nothing_is_replaced_once_the_lock_is_another_s(place: Place) -> None:
     assert get(store, "file") == (b"one", store.list("")["file"])
 
 
-def test_deleting_keeps_to_the_version_that_was_read(place: Place) -> None:
-    """A file that was replaced is not deleted by one who expects the old version."""
+def test_deleting_requires_the_expected_version(place: Place) -> None:
+    """A file that was replaced is not deleted by a run that expects the old version."""
     store = place.store()
     old = put(store, "file", b"one", NO_FILE)
     new = put(store, "file", b"two", old)
@@ -130,8 +130,8 @@ def test_deleting_keeps_to_the_version_that_was_read(place: Place) -> None:
     assert store.open("file") is None
 
 
-def test_moving_takes_a_file_away_and_replaces_none(place: Place) -> None:
-    """A file is moved whole; where something is there already, both stay as they are."""
+def test_moving_renames_and_never_replaces(place: Place) -> None:
+    """A file is moved with its content; if the destination exists, both stay as they are."""
     store = place.store()
     put(store, "from", b"moved")
     put(store, "taken", b"there")
@@ -143,14 +143,14 @@ def test_moving_takes_a_file_away_and_replaces_none(place: Place) -> None:
     assert get(store, "taken") == (b"there", store.list("")["taken"])
 
 
-def test_moving_what_is_not_there_is_told(place: Place) -> None:
+def test_moving_a_missing_file_is_reported(place: Place) -> None:
     """The message names the file."""
     with pytest.raises(LakeError, match="nowhere"):
         place.store().move("nowhere", "to")
 
 
-def test_what_is_staged_is_seen_by_nobody(place: Place) -> None:
-    """A staged file lies in no folder of the lake's tables, and an exception while it is written drops it."""
+def test_staged_files_are_not_visible(place: Place) -> None:
+    """A staged file is in no folder of a table, and an exception while it is written drops it."""
     store = place.store()
     staged = stage(store, b"content")
     assert staged.size == 7
@@ -162,8 +162,8 @@ def test_what_is_staged_is_seen_by_nobody(place: Place) -> None:
     assert dict(store.list("_collector/acme/staging")) == {}
 
 
-def test_what_was_swept_is_told_or_published(place: Place) -> None:
-    """What another run has swept away is told as that; runs on a bucket stage where none reaches."""
+def test_a_deleted_staged_file_is_reported(place: Place) -> None:
+    """In a folder, StageGone for a staged file that another run deleted; in a bucket, no other run can reach it."""
     store = place.store()
     staged = stage(store, b"content")
     place.store().delete_staged()
@@ -176,8 +176,8 @@ def test_what_was_swept_is_told_or_published(place: Place) -> None:
 
 
 @pytest.mark.parametrize("expected", ["absent", "present"])
-def test_of_many_at_once_one_wins(place: Place, expected: str) -> None:
-    """Of twelve runs that put the same file at once on the same condition, one does, and eleven are told."""
+def test_of_concurrent_puts_one_succeeds(place: Place, expected: str) -> None:
+    """Of twelve runs that put a file at once on the same condition, one succeeds and eleven meet a conflict."""
     version = NO_FILE if expected == "absent" else put(place.store(), "file", b"start", NO_FILE)
     stores = [place.store() for _ in range(12)]
 

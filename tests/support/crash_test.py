@@ -191,9 +191,9 @@ class CrashTest:
     def _no_needless_request(self) -> Iterator[None]:
         """Each request has a bucket without an answer in journal and lake, or with a stale one; none is sent twice."""
         answered = self._answered()
-        self.simulation.tally.clear()
+        self.simulation.request_log.clear()
         yield
-        windows = [_window(self, dict(asked.parameters)) for asked in self.simulation.tally.asked]
+        windows = [_window(self, dict(asked.parameters)) for asked in self.simulation.request_log.entries]
         for window in windows:
             assert any(self._is_due(bucket, answered) for bucket in window), f"{window[0]} to {window[-1]} again"
         assert len(windows) == len(set(windows))
@@ -231,7 +231,7 @@ class CrashTest:
 
 def _window(crash_test: CrashTest, parameters: dict[str, str]) -> tuple[Bucket, ...]:
     simulation = crash_test.simulation
-    question = parse_query(parameters, simulation.site("acme"), crash_test.now, simulation.options.boundary)
+    question = parse_query(parameters, simulation.workspace("acme"), crash_test.now, simulation.options.boundary)
     assert isinstance(question, SeriesQuery), parameters
     return tuple((question.key, bucket) for bucket in range(question.span.first, question.span.stop))
 

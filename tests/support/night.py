@@ -16,7 +16,6 @@ from collector.cli.main import cli
 from collector.config.load import load
 from collector.model import Unit
 from collector.plan import configured_series, wanted_span
-from collector.simulator.simulation import truth_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -114,9 +113,7 @@ def truth(simulation: Simulation, workspace: Workspace, now: datetime) -> set[Ro
     found: set[Row] = set()
     for declared in configured_series(workspace):
         key = declared.series.key
-        for bucket, sessions in truth_rows(
-            simulation, workspace.name, key, wanted_span(declared, workspace, (), now), now
-        ):
+        for bucket, sessions in simulation.rows(workspace.name, key, wanted_span(declared, workspace, (), now), now):
             start = start_of(key.unit, bucket, workspace.timezone)
             when = start.astimezone(workspace.timezone).date() if key.unit is Unit.DAY else start
             found.add((workspace.name, key.scope.value, key.unit.value, key.app_id, key.segment_id, when, sessions))

@@ -56,7 +56,7 @@ class Site:
 
     def answered(self) -> int:
         """How many requests have been answered with 200 and a complete body."""
-        return self.simulation.tally.by_outcome["200"]
+        return self.simulation.request_log.by_outcome["200"]
 
     def _set_endpoint(self, workspaces: list[dict[str, Any]], url: str) -> None:
         for workspace in workspaces:

@@ -1,8 +1,8 @@
-"""One rung of the budget's ladder, in a process of its own: `python -m scripts.bench.rungs RUNG CONFIG` prints JSON.
+"""One stage of the `budget` benchmark: `python -m scripts.bench.stages STAGE CONFIG` prints JSON.
 
-`transport` sends the requests of the config and drops the replies; `api` decodes them too; `lane` adds throttle, pool,
-retry and bookkeeping; `run` is the whole way, with what journal and landing took on their threads. Figures are
-processor milliseconds a request, all threads counted, start-up not.
+`transport` sends the requests of the config and drops the replies; `api` also decodes them; `fetcher` adds throttle,
+quota, retry and bookkeeping; `run` is the complete run, with the time of journal and landing on their threads. Figures
+are processor milliseconds per request over all threads, without start-up.
 """
 
 from __future__ import annotations
@@ -47,35 +47,38 @@ T = TypeVar("T")
 
 
 async def transport(workspace: Workspace, windows: Sequence[Window]) -> None:
-    """HTTP alone."""
+    """HTTP only."""
     requests = RequestBuilder(workspace)
     async with AiohttpTransport() as network:
-        await _abreast(workspace, windows, lambda window: network.get(requests.build(window)))
+        await _concurrently(workspace, windows, lambda window: network.get(requests.build(window)))
 
 
 async def api(workspace: Workspace, windows: Sequence[Window]) -> None:
     """HTTP, headers, decoding."""
     async with AiohttpTransport() as network:
-        await _abreast(workspace, windows, ApiClient(workspace, network, SystemClock()).fetch)
+        await _concurrently(workspace, windows, ApiClient(workspace, network, SystemClock()).fetch)
 
 
-async def lane(workspace: Workspace, windows: Sequence[Window]) -> None:
-    """What the lane adds."""
+async def fetcher(workspace: Workspace, windows: Sequence[Window]) -> None:
+    """HTTP, decoding, throttle, quota, retry."""
 
     async def drop(_: Outcome) -> None:
-        """Keep nothing."""
+        """Discard the outcome."""
 
     clock = SystemClock()
     async with AiohttpTransport() as network:
-        pacer = EvenThrottle(workspace.rate_limit.per_second)
-        asker = ApiClient(workspace, network, clock)
-        await WorkspaceFetcher(workspace, asker, pacer, clock, random.Random(), StopRequest()).collect(windows, drop)  # noqa: S311  # jitter
+        throttle = EvenThrottle(workspace.rate_limit.per_second)
+        client = ApiClient(workspace, network, clock)
+        rng = random.Random()  # noqa: S311  # jitter
+        await WorkspaceFetcher(workspace, client, throttle, clock, rng, StopRequest()).collect(windows, drop)
 
 
-async def _abreast(workspace: Workspace, windows: Sequence[Window], ask: Callable[[Window], Awaitable[object]]) -> None:
+async def _concurrently(
+    workspace: Workspace, windows: Sequence[Window], fetch: Callable[[Window], Awaitable[object]]
+) -> None:
     async def work(queue: Iterator[Window]) -> None:
         for window in queue:
-            await ask(window)
+            await fetch(window)
 
     queue = iter(windows)
     async with asyncio.TaskGroup() as group:
@@ -83,25 +86,25 @@ async def _abreast(workspace: Workspace, windows: Sequence[Window], ask: Callabl
             group.create_task(work(queue))
 
 
-async def whole(config: Config, spent: dict[str, float]) -> None:
-    """All that a night does; `spent` gets what was done off the event loop."""
+async def complete_run(config: Config, spent: dict[str, float]) -> None:
+    """A complete run; adds the time spent off the event loop to `spent`."""
 
     async def timed(work: Callable[[], T]) -> T:
         def on_thread() -> T:
-            began = time.thread_time()
+            started = time.thread_time()
             try:
                 return work()
             finally:
-                spent[_PARTS.get(work.__qualname__, "lock and coverage")] += time.thread_time() - began
+                spent[_PARTS.get(work.__qualname__, "lock and coverage")] += time.thread_time() - started
 
         return await on_a_thread(on_thread)
 
     async with AiohttpTransport() as network:
-        await run(config, RunOptions("budget", AS_OF), _world(config, network, timed), lambda *_: nullcontext())
+        await run(config, RunOptions("budget", AS_OF), _environment(config, network, timed), lambda *_: nullcontext())
 
 
-def _world(config: Config, network: Transport, offload: Offload) -> Environment:
-    """The composition root's, but for what is done off the event loop."""
+def _environment(config: Config, network: Transport, offload: Offload) -> Environment:
+    """The environment of `collector run`, with another `offload`."""
     return Environment(
         clock=SystemClock(),
         store=store_factory(config.lake, config.storage),
@@ -116,19 +119,19 @@ def _world(config: Config, network: Transport, offload: Offload) -> Environment:
 
 
 _PARTS = {"Recorder._write.<locals>.<lambda>": "journal", "Recorder._land.<locals>.<lambda>": "landing"}
-RUNGS = {"transport": transport, "api": api, "lane": lane}
+STAGES = {"transport": transport, "api": api, "fetcher": fetcher}
 
 
 def main() -> None:
-    """Climb one rung."""
-    rung, config = sys.argv[1], load(Path(sys.argv[2]), dict(os.environ), secrets=True)
+    """Measure one stage."""
+    stage, config = sys.argv[1], load(Path(sys.argv[2]), dict(os.environ), secrets=True)
     workspace, spent = config.workspaces[0], defaultdict[str, float](float)
-    began = time.process_time()
+    started = time.process_time()
     windows = list(plan(workspace, {}, AS_OF))
-    spent["plan"] = time.process_time() - began
-    began = time.process_time()
-    asyncio.run(whole(config, spent) if rung == "run" else RUNGS[rung](workspace, windows))
-    spent[rung] = time.process_time() - began
+    spent["plan"] = time.process_time() - started
+    started = time.process_time()
+    asyncio.run(complete_run(config, spent) if stage == "run" else STAGES[stage](workspace, windows))
+    spent[stage] = time.process_time() - started
     print(json.dumps({name: 1000 * seconds / len(windows) for name, seconds in spent.items()}))
 
 

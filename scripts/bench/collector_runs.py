@@ -1,4 +1,4 @@
-"""The collector as its users start it, measured: a run, what it says of itself, and what is in the lake after it."""
+"""Runs the collector as users start it: what a run costs, its `--json` report, and what the lake then holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def collector(config: Path, *arguments: str) -> list[str]:
-    """A command line."""
+    """The command line of the collector."""
     return [sys.executable, "-m", "collector", "--config", str(config), *arguments]
 
 
@@ -27,28 +27,28 @@ def run(
     probe: Callable[[], int] | None = None,
     program: Sequence[str] = ("collector",),
 ) -> tuple[Cost, dict[str, Any]]:
-    """A nightly run: what it cost, and its `--json`. Ends the bench where the run does not end with 0."""
+    """A nightly run: its cost and its `--json` report. Ends the bench if the exit code is not 0."""
     command = [sys.executable, "-m", *program, "--config", str(config), "run", "--as-of", as_of, "--json"]
     cost = measure(command, config.parent, ENVIRONMENT, probe)
-    told: dict[str, Any] = json.loads(Path(cost.output).read_text())
-    return cost, told
+    report: dict[str, Any] = json.loads(Path(cost.output).read_text())
+    return cost, report
 
 
 def landed(lake: Path, pattern: str = "sessions_*/**/*.parquet") -> dict[str, int]:
     """Rows, files and bytes of a lake's tables."""
-    return counted(["scripts.bench.rows", str(lake), pattern])
+    return counted(["scripts.bench.counts", "files", str(lake), pattern])
 
 
 def counted(module: Sequence[str]) -> dict[str, Any]:
-    """What a module prints that needs pyarrow, and so runs as a process of its own: the bench stays small."""
+    """The JSON that a module prints. Modules that need pyarrow run as separate processes, so the bench stays small."""
     answer = subprocess.run([sys.executable, "-m", *module], cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
         sys.exit(answer.stderr)
-    told: dict[str, Any] = json.loads(answer.stdout)
-    return told
+    report: dict[str, Any] = json.loads(answer.stdout)
+    return report
 
 
 def expect(what: str, found: int, wanted: int) -> None:
-    """End the bench where something is missing: a figure for half of the work is none."""
+    """End the bench if something is missing: a figure for incomplete work is worthless."""
     if found != wanted:
-        sys.exit(f"{what}: {found:,} and not {wanted:,}")
+        sys.exit(f"{what}: expected {wanted:,}, found {found:,}")
