@@ -62,21 +62,19 @@ class WorkspaceRun:
         return self._fetcher.progress
 
     async def check(self) -> LakeRefused | None:
-        """Why the lake must not be mixed with this config, if so. Other failures are left to `execute`."""
-        try:
-            await self._env.offload(self._check_metadata)
-        except LakeRefused as refusal:
-            return refusal
-        except LakeError:
-            pass
+        """Why the lake must not be mixed with this config, if so. Any other failure is met again by `execute`."""
+        with suppress(Exception):
+            try:
+                await self._env.offload(self._check_metadata)
+            except LakeRefused as refusal:
+                return refusal
         return None
 
     async def preview(self) -> Windows:
-        """The windows that `execute` will plan, as the lake is now. Takes no lock; empty where the lake fails."""
-        try:
+        """The windows that `execute` will plan, as the lake is now. Takes no lock; empty where that fails."""
+        with suppress(Exception):
             return self._plan(await self._env.offload(self._current_coverage))
-        except LakeError:
-            return Windows()
+        return Windows()
 
     async def execute(self, limit: int | None) -> None:
         """Run the workspace to its end, with at most `limit` windows requested (None: all). Raises nothing."""

@@ -49,6 +49,7 @@ _BY_SKIP_REASON: Mapping[str, str] = {
 
 _SERVER = "the server or the network failed: if the next run fails too, check `endpoint` and Braze's status page"
 _BUSY = "another run was in progress: wait for its end; if this happens again, check for a scheduler that starts two"
+_BUG = "report the bug, with its traceback from the log; nothing that was answered is lost"
 _LAKE = "fix the problem with the lake and run again; answers that were not landed yet are in the journal"
 _NO_CHANGE = LandingCounts()
 
@@ -135,7 +136,7 @@ def repair_json(results: Sequence[RepairResult], unowned: Sequence[str]) -> dict
 
 def _print_results(summary: Summary, output: TextOutput) -> None:
     planned = sum(workspace.planned for workspace in summary.workspaces)
-    has_problem = summary.interrupted or any(workspace.problem for workspace in summary.workspaces)
+    has_problem = summary.interrupted or any(workspace.problem or workspace.bug for workspace in summary.workspaces)
     if not planned and not has_problem:
         output.line(f"nothing to do: the lake is complete as of {instant(summary.as_of)}")
         if summary.landed != _NO_CHANGE:
@@ -181,7 +182,7 @@ def _workspace_row(workspace: WorkspaceSummary) -> list[str]:
 def _print_problems(summary: Summary, output: TextOutput) -> None:
     failures = [line for workspace in summary.workspaces for line in failure_groups(workspace)]
     skips = [line for workspace in summary.workspaces for line in skip_groups(workspace)]
-    problems = [_problem(workspace) for workspace in summary.workspaces if workspace.problem is not None]
+    problems = [_problem(workspace) for workspace in summary.workspaces if workspace.problem or workspace.bug]
     if summary.interrupted:
         output.line("interrupted: all answers received so far were landed", "bold yellow")
     _print_section(f"failed: {count(summary.windows_failed, 'window')}", failures, output, "bold red")
@@ -202,6 +203,8 @@ def _print_section(title: str, items: Sequence[str], output: TextOutput, style: 
 
 def _problem(workspace: WorkspaceSummary) -> str:
     """The error's text, which mostly names the workspace already."""
+    if workspace.bug is not None:
+        return f"{workspace.name}: bug: {type(workspace.bug).__name__}; the log has the traceback"
     text = str(workspace.problem)
     return text if workspace.name in text else f"{workspace.name}: {text}"
 
@@ -215,6 +218,8 @@ def _suggestions_for(workspace: WorkspaceSummary) -> Iterator[str]:
     for word, text in _BY_SKIP_REASON.items():
         if any(word in reason for reason in workspace.counts.skip_reasons):
             yield text
+    if workspace.bug is not None:
+        yield _BUG
     if workspace.problem is not None:
         yield _BUSY if isinstance(workspace.problem, LakeBusy) else _LAKE
 
