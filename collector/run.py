@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collector.clock import Clock
     from collector.config.settings import Config
     from collector.environment import Environment, RunOptions
-    from collector.fetch.fetcher import FetchProgress
+    from collector.fetch.progress import FetchProgress
 
     Watch = Callable[[Sequence[FetchProgress], Clock], AbstractAsyncContextManager[None]]
     """Shows the progress of all workspaces while its block runs."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collector.config.settings import Workspace
     from collector.coverage import Coverage
     from collector.environment import Environment, RunOptions
-    from collector.fetch.fetcher import FetchProgress
+    from collector.fetch.progress import FetchProgress
 
 T = TypeVar("T", bound=Exception)
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from collector.config.values import quoted
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
-    from collector.config.mistakes import ConfigCheck, KeyPath
+    from collector.config.document import KeyPath
+    from collector.config.mistakes import ConfigCheck
 
 
 def check_names(check: ConfigCheck) -> None:

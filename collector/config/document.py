@@ -16,7 +16,11 @@ from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.reader import Reader
 
-from collector.config.mistakes import KeyPath, Position, UnreadableError
+Position = tuple[int, int]
+"""Line, from 1, and column, from 0."""
+
+KeyPath = tuple[str | int, ...]
+"""The path to a value: keys of mappings and indexes of lists, such as ("workspaces", 0, "apps", 1, "id")."""
 
 MAX_DEPTH = 32
 """Levels of nesting. The deepest key of a config is at level five."""
@@ -31,6 +35,15 @@ _HUGE = 10**40
 _CONSTRUCTOR = SafeConstructor()
 
 _Entries = dict[str, tuple[Position, yaml.Node]]
+
+
+class UnreadableError(Exception):
+    """Why a file cannot be read at all, so that nothing else can be said about it."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)

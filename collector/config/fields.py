@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from collector.config.mistakes import ConfigCheck, KeyPath
+    from collector.config.document import KeyPath
+    from collector.config.mistakes import ConfigCheck
 
 _WANTED = {
     "string_type": "text",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from collector.config.checks import check_names, check_order, check_storage, check_wanted
-from collector.config.document import Document, read_document
+from collector.config.document import Document, UnreadableError, read_document
 from collector.config.fields import check_fields
-from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, UnreadableError, path_text
+from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, path_text
 from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
 from collector.config.secrets import check_keys
 from collector.config.settings import App, Config, RateLimit, Retry, Secret, Segment, Storage, Workspace
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from collector.config.mistakes import KeyPath
+    from collector.config.document import KeyPath
 
 MAX_FILE = 4 * 2**20
 """Bytes: enough for thirty thousand apps."""

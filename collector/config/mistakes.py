@@ -16,14 +16,8 @@ from collector.config.values import quoted, read_date
 if TYPE_CHECKING:
     from datetime import date
 
-    from collector.config.document import Document
+    from collector.config.document import Document, KeyPath, Position
 
-
-Position = tuple[int, int]
-"""Line, from 1, and column, from 0."""
-
-KeyPath = tuple[str | int, ...]
-"""The path to a value: keys of mappings and indexes of lists, such as ("workspaces", 0, "apps", 1, "id")."""
 
 WHOLE_FILE = "(file)"
 """In place of the key path where no key can be named."""
@@ -51,15 +45,6 @@ class ConfigError(Exception):
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         super().__init__("\n".join(map(str, mistakes)))
         self.mistakes = mistakes
-
-
-class UnreadableError(Exception):
-    """Why a file cannot be read at all, so that nothing else can be said about it."""
-
-    def __init__(self, line: int, text: str) -> None:
-        super().__init__(text)
-        self.line = line
-        self.text = text
 
 
 def path_text(path: KeyPath) -> str:

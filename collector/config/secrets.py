@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.config.mistakes import KeyPath, path_text
+from collector.config.mistakes import path_text
 from collector.config.settings import Secret
 from collector.config.values import read_endpoint, variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from collector.config.document import KeyPath
     from collector.config.mistakes import ConfigCheck
 
 _MAX_KEY = 4096

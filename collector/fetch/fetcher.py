@@ -26,6 +26,7 @@ from collector.api.errors import (
 )
 from collector.api.headers import NO_HEADERS, RateLimitHeaders
 from collector.fetch.limiter import RateLimiter
+from collector.fetch.progress import FetchProgress
 from collector.fetch.quota import Quota
 from collector.fetch.retry import CircuitBreaker, retrying
 from collector.model import Answered, Failed, Outcome, Skipped
@@ -48,24 +49,6 @@ MAX_PAUSES = 10
 _TOLERATED_SKEW = timedelta(seconds=60)
 
 Record = Callable[[Outcome], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class FetchProgress:
-    """How far a workspace has come. May be read at any moment. `done`, `failed`, `skipped`, `planned` count windows."""
-
-    name: str
-    planned: int = 0
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-    attempts: int = 0
-    in_flight: int = 0
-    rows: int = 0
-    quota_remaining: int | None = None
-    quota_limit: int | None = None
-    paused_until: datetime | None = None
-    note: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -18,7 +18,7 @@ from asyncio_throttle.throttler import Throttler
 if TYPE_CHECKING:
     from collector.api.headers import RateLimitHeaders
     from collector.clock import Clock
-    from collector.fetch.fetcher import FetchProgress
+    from collector.fetch.progress import FetchProgress
     from collector.fetch.quota import Quota
 
 log = logging.getLogger(__name__)

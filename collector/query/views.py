@@ -9,43 +9,18 @@ the config are kept; their time zone and local columns are null.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collector.lake.tables import COVERAGE, SESSIONS, TABLES
 from collector.model import Scope, Unit
 from collector.query import QueryRefused
+from collector.query.engines.engine import View, ViewColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from collector.lake.tables import Table
     from collector.query.engines.engine import Engine, LakeLocation
-
-
-@dataclass(frozen=True, slots=True)
-class ViewColumn:
-    """A column of a view: its name, its SQL expression, and its comment."""
-
-    name: str
-    expression: str
-    comment: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A view. `source`: its SQL from FROM on. `needs`: the tables and views that it reads."""
-
-    name: str
-    comment: str
-    columns: tuple[ViewColumn, ...]
-    source: str
-    needs: tuple[str, ...] = ()
-
-    def select(self, quoted: Callable[[str], str]) -> str:
-        """The view's query. `quoted` quotes a column's name as the engine requires."""
-        columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
-        return f"SELECT\n  {columns}\n{self.source}"
 
 
 def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:

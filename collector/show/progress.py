@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from collector.clock import Clock
-    from collector.fetch.fetcher import FetchProgress
+    from collector.fetch.progress import FetchProgress
 
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.api.headers import NO_HEADERS, RateLimitHeaders
-from collector.fetch.fetcher import FetchProgress
 from collector.fetch.limiter import EvenThrottle, RateLimiter
+from collector.fetch.progress import FetchProgress
 from collector.fetch.quota import Quota
 from tests.support.virtual import VirtualClock, VirtualLoop, run, throttled_by
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from collector.fetch.fetcher import FetchProgress
+from collector.fetch.progress import FetchProgress
 from collector.show.logs import configure
 from collector.show.progress import ProgressSampler, ProgressSnapshot, render_bars, total, watch
 from tests.show.samples import AS_OF, SteppedClock, settle

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Config
-    from collector.fetch.fetcher import FetchProgress
+    from collector.fetch.progress import FetchProgress
     from collector.lake.store import Replacement, Stage, Store, Version
     from collector.summary import Summary
 

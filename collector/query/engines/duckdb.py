@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from collector.lake.tables import Column, Table
-    from collector.query.engines.engine import LakeLocation
-    from collector.query.views import View, ViewColumn
+    from collector.query.engines.engine import LakeLocation, View, ViewColumn
 
 
 class DuckDB(Engine):

@@ -15,12 +15,36 @@ from collector.lake.tables import TABLES
 from collector.query import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from collector.config.settings import Config
     from collector.lake.store import Store
     from collector.lake.tables import Column, Table
-    from collector.query.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """A column of a view: its name, its SQL expression, and its comment."""
+
+    name: str
+    expression: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view. `source`: its SQL from FROM on. `needs`: the tables and views that it reads."""
+
+    name: str
+    comment: str
+    columns: tuple[ViewColumn, ...]
+    source: str
+    needs: tuple[str, ...] = ()
+
+    def select(self, quoted: Callable[[str], str]) -> str:
+        """The view's query. `quoted` quotes a column's name as the engine requires."""
+        columns = ",\n  ".join(f"{column.expression} AS {quoted(column.name)}" for column in self.columns)
+        return f"SELECT\n  {columns}\n{self.source}"
 
 
 @dataclass(frozen=True, slots=True)
