@@ -68,8 +68,11 @@ def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
     """Land a journal. After a LakeError the journal is still there, and can be landed again."""
     counts = LandingCounts()
     log_path = paths.log(lake.workspace, journal.landing_id.run_date, journal.landing_id.name)
+    # The log is the last file of a landing. Where it exists, everything else is published, and the run that did so died
+    # before all of the journal was deleted.
     if not _exists(lake.store, log_path):
         counts, replacements = _stage(lake, journal, log_path)
+        # The order is that of `_stage`. After a failure the journal is still there, and the next run lands it again.
         for replacement in replacements:
             lake.store.publish(replacement)
         counts += LandingCounts(files_written=len(replacements))
@@ -79,8 +82,10 @@ def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
 
 def recover(lake: WorkspaceLake) -> LandingCounts:
     """Land the journals that interrupted runs left behind, oldest first. The caller holds the lock."""
+    # The lock is held, so what is staged now belongs to runs that died or lost the lock.
     lake.store.delete_staged()
     counts = LandingCounts()
+    # Oldest first: a later answer to the same bucket must be the one that stays.
     for name, files in pending_journals(lake.store, lake.workspace).items():
         journal = _read_readable(lake, files)
         if journal is not None:
@@ -131,6 +136,9 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
     except BaseException:
         store.delete_staged()
         raise
+    # Restatements first: once the data has the new values, a landing that is repeated finds nothing to restate.
+    # Coverage after the data: it must not cover buckets whose rows are not in place. The log last: it marks the landing
+    # as complete.
     return counts, [*restatements, *data, *coverage, log_rows]
 
 
@@ -145,6 +153,8 @@ def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
     remaining = list(files)
     while remaining:
         try:
+            # A landing reads the points later, and a damaged entry would end it. So all of each entry is read here,
+            # where a damaged one is quarantined.
             verify_journal(lake.store, remaining)
             return read_journal(lake.store, remaining)
         except DamagedFile as damaged:
