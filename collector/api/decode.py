@@ -174,6 +174,7 @@ def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | 
 
 # ASCII: otherwise `\d` matches the digits of other scripts, which `int` would convert.
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+# The groups: date and time, seconds and fraction if any, then Z, or a sign and an offset with or without a colon.
 _HOUR = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)"
     r"(?::(\d\d)(?:[.,](\d{1,12}))?)?"

@@ -202,6 +202,7 @@ class _Expansion:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             else:
                 self._enter(entries, key, value, path)
+        # After all keys: a merge key may be anywhere in its mapping.
         for source in merged:
             if not isinstance(source, yaml.MappingNode):
                 self._note(path, source, "has a merge key (<<) whose value is not a mapping: write an alias")
@@ -219,6 +220,7 @@ class _Expansion:
         entries[name] = (_position(key), value)
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
+        # Kept for messages, which quote the text as it is written and not the value that YAML reads (`yes`, `0x1f`).
         self._document.texts[path] = node.value
         if id(node) in self._loader.tagged:
             self._note(path, node, _TAGGED)

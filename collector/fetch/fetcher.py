@@ -108,6 +108,7 @@ class PendingRequest:
         """The outcome where the workspace stopped first: skipped if never sent, else failed."""
         if self.attempts == 0:
             return Skipped(self.window, reason)
+        # Between two attempts, the last error is the reason. In flight, what the reply would have been is unknown.
         if self.waiting and self.error is not None:
             return self.failed(self.error, clock)
         return self.failed(ApiError(f"interrupted: {reason}"), clock)
@@ -193,6 +194,7 @@ class WorkspaceFetcher:
         """The reply, in a scope that `request.cancel` ends with TimeoutError."""
         scope = request.scope = CancelScope()
         with scope:
+            # Only inside the scope: a request in `_pending` can be cancelled at any moment.
             self._pending.add(request)
             try:
                 return await self._reply(request)
@@ -302,6 +304,7 @@ class WorkspaceFetcher:
     def _note_attempt(self, request: PendingRequest, error: ApiError) -> None:
         """What an attempt's failure means for the workspace."""
         request.waiting = True
+        # The error is kept through the backoff; frames of its traceback would keep the reply's body in memory.
         request.error = error.without_traceback()
         if error.http_status is None:
             self._breaker.record_no_reply(self._clock.monotonic())

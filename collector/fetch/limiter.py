@@ -68,6 +68,8 @@ class EvenThrottle:
     def __init__(self, per_second: float) -> None:
         limit, period = _limit_and_period(per_second)
         self._throttler = Throttler(limit, period, retry_interval=_POLL_SECONDS)
+        # The throttle's own spacing is at most (1 + _LOST_SECONDS) / per_second. A fifth of the lost time more, and
+        # requests that are evenly spaced do not meet it.
         self._spacing = (1 + 1.2 * _LOST_SECONDS) / per_second
         self._due = -math.inf
 

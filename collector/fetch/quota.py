@@ -78,6 +78,7 @@ class Quota:
 
     def may_send(self, now: datetime) -> bool:
         """Whether one more request may be sent. If not: wait until `closed_until` or, if None, for the next reply."""
+        # A pause has ended, or the hour has: in both cases what was known of the quota is out of date.
         if self.closed_until is not None:
             if now < self.closed_until:
                 return False
@@ -131,6 +132,7 @@ class Quota:
         Where the headers say that the quota is at its minimum: not before it refills, whatever `Retry-After` says.
         Where they say that it is not, and there is no `Retry-After`: for a short time, which doubles each time.
         """
+        # The headers first: they may say that the quota is used up, or move its reset.
         self.record_reply(epoch, headers, now)
         if epoch != self._epoch or self.closed_until is not None:
             return  # one of many 429s to requests that were in flight together: the first has closed the quota

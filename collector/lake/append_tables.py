@@ -65,6 +65,7 @@ def stage_restatements(
     if file is not None:
         with file:
             existing, version = file.table(schema), file.version
+    # A landing that is repeated computes the same rows again: the keys of those that were published are in the table.
     new = rows.filter(pc.invert(pc.is_in(_restatement_keys(rows), value_set=_restatement_keys(existing))))
     if not new.num_rows:
         return []

@@ -145,6 +145,7 @@ def drop_stale_coverage(store: Store, workspace: str, state: CoverageState, inte
                 changed.append(partition)
             recorded = FileVersion(version, written_by)
         files[partition.path] = recorded
+    # The other direction: files that are recorded and no longer there. A path that is not a partition's gives None.
     missing = [Partition.of(path) for path in state.files if path not in files]
     return replace(state, spans=_without_partitions(state.spans, [*changed, *filter(None, missing)]), files=files)
 
@@ -174,6 +175,7 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: 
     # the line wherever an interval starts or ends. Then a piece between two cuts is the same from end to end, and it is
     # enough to count, for each cut, the intervals that are open behind it.
     span_ranks, answer_ranks = series_ranks([spans, answers], _KEY)
+    # Each interval gives two cuts: one opens it, one closes it.
     cuts = pa.concat_tables(
         [
             _cuts(row_keys(span_ranks, spans["first"]), spans=1, answered_at=spans["answered_at"].combine_chunks()),
@@ -191,6 +193,7 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: 
     # disjoint, so that is the last one that started. Only cuts at which a span starts have a time, so filling forward
     # finds it. The last cut ends the last interval: no piece is behind it.
     answered_at = pc.if_else(answered, pa.scalar(as_of, INSTANT), pc.fill_null_forward(cuts["answered_at"]))
+    # A piece goes from each cut to the next one, with what was computed for its first cut.
     first, stop = cuts["position"][:-1], cuts["position"][1:]
     pieces = pa.table({"first": first, "stop": stop, "answered_at": answered_at[:-1]})
     pieces = pieces.filter(pc.and_(covered[:-1], pc.less(first, stop)))  # cuts at the same position: an empty piece

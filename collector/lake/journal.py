@@ -171,6 +171,7 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
 
     # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
+    # `first`, the column after `names`, is replaced by the bucket that is computed from it.
     sessions = lists["sessions"].combine_chunks()
     parents = pc.list_parent_indices(sessions)
     rows = windows.select([*names, "first"]).take(parents).unify_dictionaries().combine_chunks()

@@ -115,6 +115,8 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
     """Stage every file that the landing replaces. They are returned in the order in which to publish them."""
     store, workspace, landing_id = lake.store, lake.workspace, journal.landing_id
     recorded = coverage_table.read(store, workspace, lake.zone)
+    # A partition whose file was removed or replaced loses its coverage here. What this journal answers in it is covered
+    # again below, since these rows are in the file that the merge makes.
     recorded = drop_stale_coverage(store, workspace, recorded, landing_id.name)
     counts, data, restated = LandingCounts(), [], []
     try:
@@ -134,6 +136,7 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
 
         log_rows = Replacement(log_path, append_tables.stage_log(store, journal, lake.zone), NO_FILE)
     except BaseException:
+        # Whatever the error was: on a full disk, staged files would occupy space until the next run.
         store.delete_staged()
         raise
     # Restatements first: once the data has the new values, a landing that is repeated finds nothing to restate.
@@ -151,6 +154,7 @@ def _with_journal(lake: WorkspaceLake, state: CoverageState, journal: Journal) -
 def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
     """Read a journal without its damaged entries, which are quarantined: their windows count as never answered."""
     remaining = list(files)
+    # Each round ends the loop or removes one entry.
     while remaining:
         try:
             # A landing reads the points later, and a damaged entry would end it. So all of each entry is read here,

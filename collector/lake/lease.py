@@ -68,6 +68,7 @@ class WorkspaceLock:
     def acquire(self) -> None:
         """Take the lock. Raises LakeBusy, which names the owner, if another run holds it."""
         version, other = NO_FILE, None
+        # A lock file that is damaged has no owner, and is replaced like one that has expired.
         found = get(self._store, self._path)
         if found is not None:
             data, version = found

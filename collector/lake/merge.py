@@ -87,6 +87,7 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
 
 def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
     """The new rows with the revision after the old one's, and what the old rows said."""
+    # `new` and `old` are parallel: the same keys in the same order. The sum is int64, as the literal is.
     revision = pc.cast(pc.add(old["revision"], 1), pa.int32())
     return (
         new.set_column(new.column_names.index("revision"), "revision", revision)

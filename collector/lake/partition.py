@@ -212,6 +212,7 @@ def _points_as_rows(store: Store, journal: Journal, partition: Partition, window
         points = points.filter(of_month)
     columns = {name: points[name] for name in points.column_names}
     columns |= _provenance(journal.landing_id, points.num_rows)
+    # The order of the table's columns, so that these rows and those of the file can be put into one table.
     time = time_column(partition.unit)
     return pa.table({name: columns[name] for name in ("bucket" if name == time else name for name in names)})
 

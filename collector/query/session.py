@@ -47,6 +47,8 @@ class Session:
         # Without the second setting, a misspelt table would be looked up among this program's Python variables.
         self._connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
         if location.scheme:
+            # DuckDB sees each table as an Arrow dataset. It passes filters on to it, so only matching partitions are
+            # read.
             for table in TABLES:
                 self._connection.register(table.name, _dataset(store, table, self._read_errors))
             declarations = view_statements(DuckDB(), location)
