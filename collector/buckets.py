@@ -41,11 +41,13 @@ def start_of(unit: Unit, bucket: int, zone: ZoneInfo) -> datetime:
 
 def ceil_hour(instant: datetime) -> int:
     """The first hour bucket that starts at or after the instant."""
+    # Floor division of the negated difference, negated again: it rounds up, without floats.
     return -((EPOCH - instant) // _HOUR)
 
 
 def end_of_closed(unit: Unit, now: datetime, settle: timedelta, zone: ZoneInfo) -> int:
     """One past the newest closed bucket: a bucket is closed once its end, and `settle` after it, have passed."""
+    # The bucket that contains `settled` is the first that is not closed, so its number is the result.
     settled = now - settle
     if unit is Unit.HOUR:
         return (settled - EPOCH) // _HOUR
@@ -76,7 +78,9 @@ def request_end(unit: Unit, span: Span, zone: ZoneInfo) -> datetime:
     Whether the API reads `ending_at` as inclusive or exclusive, this instant means the same bucket. The form is that of
     the reference page's example.
     """
-    last_second = start_of(unit, span.stop, zone) - timedelta(seconds=1)  # in UTC: wall clocks do not subtract
+    # Wall-clock arithmetic ignores changes of the clocks, so the second is subtracted in UTC and then shown in the
+    # zone.
+    last_second = start_of(unit, span.stop, zone) - timedelta(seconds=1)
     return last_second.astimezone(zone)
 
 
@@ -88,6 +92,8 @@ def month_of(unit: Unit, bucket: int) -> date:
 
 def month_span(unit: Unit, month: date) -> Span:
     """All buckets whose rows are in the partition of a month, which is given as its first day."""
+    # 31 days after the first of a month is always a day of the next month. Hours are grouped by UTC, where each day has
+    # 24, so an hour's number is 24 times its day's, plus the hour.
     following = (month + timedelta(days=31)).replace(day=1)
     per_day = 1 if unit is Unit.DAY else 24
     return Span(day_number(month) * per_day, day_number(following) * per_day)
@@ -101,5 +107,7 @@ def format_bucket(unit: Unit, bucket: int) -> str:
 
 
 _UTC_ZONE = ZoneInfo("UTC")
+# The bounds of an open side. No bucket is negative, which the sort keys of the lake rely on. The newest date leaves
+# room for the start of the next day in any zone before `datetime` overflows.
 _FIRST = {Unit.DAY: day_number(date(1970, 1, 1)), Unit.HOUR: 0}
 _STOP = {Unit.DAY: day_number(date(9999, 12, 30)), Unit.HOUR: day_number(date(9999, 12, 30)) * 24}

@@ -97,7 +97,7 @@ async def _run_collection(config: Config, options: RunOptions, watch: Watch, sec
             store=store_factory(config.lake, config.storage),
             transport=transport,
             throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
-            rng=random.Random(),  # noqa: S311  # jitter is no secret
+            rng=random.Random(),  # noqa: S311  # jitter needs no cryptographic source
             offload=on_a_thread,
             stop=stop,
             process=ProcessIdentity.current(),

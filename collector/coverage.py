@@ -34,7 +34,9 @@ Coverage = Mapping[SeriesKey, CoveredSpans]
 def missing_spans(span: Span, covered: CoveredSpans) -> list[Span]:
     """The parts of the span that are not covered, oldest first."""
     missing = []
-    first = span.first  # everything before this bucket is dealt with
+    # Each bucket of the span below `first` is covered, or is in `missing`. `covered` is sorted and disjoint, so one
+    # pass is enough. `first` may pass `span.stop`: then nothing is left.
+    first = span.first
     for each in covered:
         if each.span.stop <= first:
             continue
@@ -50,6 +52,8 @@ def missing_spans(span: Span, covered: CoveredSpans) -> list[Span]:
 
 def stale_spans(span: Span, covered: CoveredSpans, stale_at: datetime) -> list[Span]:
     """The covered parts of the span that were answered at `stale_at` or before, oldest bucket first."""
+    # Covered spans are sorted and disjoint, so these parts are as well. A span that does not overlap gives an empty
+    # part.
     parts = (each.span & span for each in covered if each.answered_at <= stale_at)
     return [part for part in parts if part]
 
@@ -61,6 +65,7 @@ def pack(spans: Sequence[Span]) -> list[Span]:
     the same for 2 buckets as for 100.
     """
     windows: list[Span] = []
+    # `windows` stay disjoint and newest first, which is the order of the requests.
     for span in reversed(spans):
         stop = span.stop
         # Every window ends at the newest bucket that no window contains yet, which makes them the fewest. The last one

@@ -72,11 +72,15 @@ def wanted_span(configured: ConfiguredSeries, workspace: Workspace, covered: Cov
     unit, zone = configured.series.unit, workspace.timezone
     dates = span_of_dates(unit, configured.start, configured.end, zone)
     closed = end_of_closed(unit, now, workspace.settle, zone)
+    # Without a `start`, everything after the first covered bucket is wanted: a gap between an old answer and the
+    # lookback is closed. With one, coverage does not matter.
     first = dates.first
     if configured.start is None:
         first = closed - workspace.lookback[unit]
         if covered:
             first = min(first, covered[0].span.first)
+    # Empty where `start` is in the future, or `end` is before the lookback: then nothing is missing and nothing is
+    # stale.
     return Span(first, min(dates.stop, closed))
 
 
@@ -94,6 +98,8 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Sel
         covered = coverage.get(series.key, ())
         same = (series.unit, configured.start, configured.end, covered)
         if same not in planned:
+            # Sets that differ may share a span. They share its group too, so that all series of a span are requested
+            # one after another: their answers have the same times, which the decoder recognizes at once.
             planned[same] = [
                 (groups.setdefault((series.unit, span), SpanGroup(recency(series.unit, span), span)), reason)
                 for span, reason in _windows_of(configured, workspace, covered, now, selection)
@@ -108,11 +114,14 @@ def estimated_seconds(workspace: Workspace, requests: int) -> float:
     """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
     limit = workspace.rate_limit
     per_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
+    # The last hour's requests do not wait for its end: exactly `per_hour` requests need no refill of the quota.
     full_hours = max(0, requests - 1) // per_hour
     return full_hours * 3600 + (requests - full_hours * per_hour) / limit.per_second
 
 
 def _recency(workspace: Workspace, unit: Unit, span: Span) -> RecencyKey:
+    # Instants, not bucket numbers: days and hours, and days of different zones, must compare. Negated, so that an
+    # ascending sort gives the newest first.
     first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
     return -stop, -first, unit
 
@@ -130,6 +139,8 @@ def _windows_of(
     # The lookback never reaches before `start`. What of it is not covered is a hole already; what was answered less
     # than `refresh_after` ago is left alone, so that a second run in the same night requests nothing.
     stale = stale_spans(_lookback(workspace, unit, now) & wanted, covered, now - workspace.refresh_after)
+    # Holes are not covered and stale buckets are, so the two do not overlap: sorted together they are disjoint, as
+    # `pack` requires. A window may hold parts of both.
     return ((span, _reason(span, holes, covered)) for span in pack(sorted([*holes, *stale])))
 
 
@@ -138,6 +149,7 @@ def _forced_span(configured: ConfiguredSeries, workspace: Workspace, now: dateti
     unit, zone = configured.series.unit, workspace.timezone
     selected = span_of_dates(unit, selection.first, selection.last, zone)
     span = selected & span_of_dates(unit, configured.start, configured.end, zone)
+    # Only the upper end is cut here: there is no oldest closed bucket.
     return span & Span(span.first, end_of_closed(unit, now, workspace.settle, zone))
 
 
@@ -148,6 +160,8 @@ def _lookback(workspace: Workspace, unit: Unit, now: datetime) -> Span:
 
 def _reason(window: Span, holes: Sequence[Span], covered: CoveredSpans) -> Reason:
     """The first reason, in the order of `Reason`, that holds for any bucket of the window."""
+    # `holes` is sorted, so the last missing bucket decides. Past the newest covered bucket it is new, and NEW comes
+    # before GAP; otherwise all that is missing lies between or before covered buckets.
     missing = [hole & window for hole in holes if hole & window]
     if not missing:
         return Reason.LOOKBACK
@@ -169,6 +183,8 @@ def _members(workspace: Workspace, scope: Scope) -> Iterator[tuple[App | None, S
     segments = sorted(workspace.segments, key=_by_id) if scope.has_segment else (None,)
     for app in sorted(workspace.apps, key=_by_id) if scope.has_app else (None,):
         for segment in segments:
+            # An app without a list of segments has all segments of the workspace; one with a list has only those. The
+            # ids are sorted because the rows of the lake are.
             restricted = app is not None and segment is not None and app.segments is not None
             if not restricted or (app and segment and segment.name in (app.segments or ())):
                 yield app, segment

@@ -63,6 +63,7 @@ class Windows(Collection[Window]):
 
     def split(self, count: int) -> tuple[Windows, Windows]:
         """The first `count` windows, and the rest."""
+        # The cut may be inside a group. An empty half is dropped by the constructor.
         kept, rest = [], []
         for group in self.groups:
             taken = min(count, len(group.series))
@@ -79,6 +80,8 @@ def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple
     """
     if requests is None:
         return [(windows, Windows()) for windows in plans]
+    # Recency is made of instants, so groups of all workspaces compare. A plan is in this order itself, so what it keeps
+    # are its first windows: a count for each plan is enough.
     ranked = sorted(
         (group.recency, place, len(group.series)) for place, windows in enumerate(plans) for group in windows.groups
     )

@@ -56,6 +56,9 @@ class Decoder:
     def __init__(self, zone: ZoneInfo, naive_hours: NaiveHours) -> None:
         self._zone = zone
         self._naive_hours = naive_hours
+        # One dictionary for each unit: a text must not be found that was read as the other unit. `_last_complete` has
+        # the span, its times as text and its buckets, for the newest complete answer: the plan requests all series of a
+        # span before it goes to the next, so one is enough.
         self._known: dict[Unit, dict[str, int]] = {unit: {} for unit in Unit}
         self._last_complete: dict[Unit, tuple[Span, list[str], range]] = {}
 
@@ -71,6 +74,7 @@ class Decoder:
         data: list[Any] = answer["data"]
         errors = answer.get("errors")
         warning = quote_json(errors) if errors else None
+        # A tuple with members is never falsy, so `or` goes on only where the first way gave up.
         return self._decode_fast(data, window, warning) or self._decode_points(data, window, warning)
 
     def _decode_fast(self, data: list[Any], window: Window, warning: str | None) -> Points | None:
@@ -79,6 +83,9 @@ class Decoder:
         if last is None or last[0] != window.span:
             return None
         try:
+            # The same texts in the same order are the same buckets, each once and all in the span: only the counts are
+            # left to check. `bool` is a subclass of int, so types are compared exactly. A point that is not an object,
+            # or a count above int64, raises here, and the second way reports it.
             if list(map(_TIME, data)) != last[1]:
                 return None
             sessions = list(map(_SESSIONS, data))
@@ -96,6 +103,8 @@ class Decoder:
                 raise RetryableError("invalid response: a point is not an object")
             buckets.append(self._bucket(point, unit))
             sessions.append(_sessions(point))
+        # Complete and in order: only such an answer may have a range as its buckets, and serve as the one to compare
+        # with.
         complete = range(span.first, span.stop)
         if buckets == list(complete):
             self._last_complete[unit] = (span, [point["time"] for point in data], complete)
@@ -108,6 +117,7 @@ class Decoder:
             raise RetryableError("invalid response: the time of a point is missing, or is not text")
         known = self._known[unit]
         if text not in known:
+            # A server that sends other texts each time must not fill the memory.
             if len(known) >= _MAX_KNOWN_TIMES:
                 known.clear()
             try:
@@ -140,6 +150,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _sessions(point: dict[str, Any]) -> int:
     sessions = point.get("sessions")
+    # Not isinstance: True and False are ints as well.
     if type(sessions) is not int:
         raise RetryableError("invalid response: the sessions of a point are missing, or are not an integer")
     if not 0 <= sessions <= _MAX_SESSIONS:
@@ -151,6 +162,8 @@ def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | 
     """The points inside the span, in order, each bucket once."""
     placed: dict[int, int] = {}
     for bucket, count in zip(buckets, sessions, strict=True):
+        # A repeated point with the same count does no harm. With another count, either could be right: the window is
+        # requested again.
         if bucket in span and placed.setdefault(bucket, count) != count:
             raise RetryableError("invalid response: the same bucket appears twice with different counts")
     if buckets and not placed:
@@ -159,7 +172,9 @@ def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | 
     return Points(ordered, array("q", [placed[bucket] for bucket in ordered]), warning)
 
 
+# ASCII: otherwise `\d` matches the digits of other scripts, which `int` would convert.
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+# The groups: date and time, seconds and fraction if any, then Z, or a sign and an offset with or without a colon.
 _HOUR = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)"
     r"(?::(\d\d)(?:[.,](\d{1,12}))?)?"
@@ -197,6 +212,7 @@ def _hour(text: str, zone: ZoneInfo, naive_hours: NaiveHours) -> int:
     year, month, day, hour, minute, second, fraction, *suffix = match.groups()
     if fraction is not None and int(fraction):
         raise ValueError("is not on the hour")
+    # UTC is only a placeholder, so that the parts are checked; `_instant` puts the right zone in.
     local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
     bucket, beyond = divmod(_instant(local, suffix, zone, naive_hours) - EPOCH, _ONE_HOUR)
     if beyond:
@@ -215,6 +231,8 @@ def _instant(local: datetime, suffix: list[str | None], zone: ZoneInfo, naive_ho
         return local.replace(tzinfo=timezone(-offset if sign == "-" else offset))
     if zulu is not None or naive_hours is NaiveHours.UTC:
         return local
+    # At a change of the clocks an hour of the wall clock occurs twice or never. In both cases, and in no other, the two
+    # readings have different offsets. Guessing would place the count in a wrong hour.
     first, second = local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1)
     if first.utcoffset() != second.utcoffset():
         raise ValueError(f"has no offset, and names two hours of {zone.key}, or none")

@@ -114,6 +114,8 @@ class _Loader(Composer, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type:
     """
 
     def __init__(self, text: str) -> None:
+        # `Composer` comes first, so that its methods win over the composer of libyaml's loader. Its own __init__ does
+        # not call the next class's, so both are called: the parser's first.
         super(Composer, self).__init__(text)
         Composer.__init__(self)
         self.aliases: dict[tuple[int, object], Position] = {}
@@ -136,11 +138,14 @@ class _Loader(Composer, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type:
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """The node of the next event, as PyYAML composes it, within the bounds of this module."""
         event = self.peek_event()
+        # Before anything is composed: Python's stack grows with each level of nesting.
         if self._depth > MAX_DEPTH:
             raise UnreadableError(_position(event)[0], f"is nested deeper than {MAX_DEPTH} levels: check the brackets")
         if isinstance(event, yaml.AliasEvent):
             self._check_alias(event)
             if isinstance(parent, yaml.SequenceNode):
+                # An alias gives the node of its anchor, which has the anchor's position. Mistakes are reported at the
+                # alias. In mappings the key has a position of its own.
                 self.aliases[id(parent), index] = _position(event)
             return super().compose_node(parent, index)
         anchor = event.anchor
@@ -151,11 +156,14 @@ class _Loader(Composer, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type:
         node = super().compose_node(parent, index)
         self._depth -= 1
         self._open.discard(anchor)
+        # A node has a tag whether or not the text has one. Only the event shows that somebody wrote it.
         if isinstance(event, yaml.ScalarEvent) and event.tag not in (None, "!", _TEXT):
             self.tagged.add(id(node))
         return node
 
     def _check_alias(self, event: yaml.AliasEvent) -> None:
+        # PyYAML knows an anchor as soon as its node begins, so it would accept an alias inside it, and expansion would
+        # never end.
         wrong = ""
         if event.anchor in self._open:
             wrong = "contains itself"
@@ -173,6 +181,7 @@ class _Expansion:
         self._values = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
+        # Counted here and not in the loader: a node is composed once, and expanded once for each alias that reaches it.
         self._count(node, len(path))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -206,10 +215,13 @@ class _Expansion:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             else:
                 self._enter(entries, key, value, path)
+        # After all keys: a merge key may be anywhere in its mapping.
         for source in merged:
             if not isinstance(source, yaml.MappingNode):
                 self._note(path, source, "has a merge key (<<) whose value is not a mapping: write an alias")
                 continue
+            # The right side of `|` wins. So the mapping's own keys win over merged ones, and an earlier source over a
+            # later one, as YAML's merge keys are defined.
             entries = self._entries(source, path, depth + 1) | entries
         return entries
 
@@ -221,6 +233,7 @@ class _Expansion:
         entries[name] = (_position(key), value)
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
+        # Kept for messages, which quote the text as it is written and not the value that YAML reads (`yes`, `0x1f`).
         self._document.texts[path] = node.value
         if id(node) in self._loader.tagged:
             self._note(path, node, _TAGGED)
@@ -229,6 +242,7 @@ class _Expansion:
 
     def _note(self, path: KeyPath, node: yaml.Node, text: str) -> None:
         position = _position(node)
+        # By position, so that a mistake in a value with many aliases is reported once.
         self._document.mistakes.setdefault(position, YamlMistake(path, position, text))
 
     def _count(self, node: yaml.Node, depth: int) -> None:
@@ -252,6 +266,7 @@ def _plain(node: yaml.ScalarNode) -> object:
             case "float" if ":" not in text:
                 return float(_CONSTRUCTOR.construct_yaml_float(node))
     except ValueError:
+        # PyYAML's patterns accept what its conversions do not, such as `0x_`.
         return text
     return text
 

@@ -91,6 +91,7 @@ class PendingRequest:
         """The outcome where the workspace stopped first: skipped if never sent, else failed."""
         if self.attempts == 0:
             return Skipped(self.window, reason)
+        # Between two attempts, the last error is the reason. In flight, what the reply would have been is unknown.
         if self.waiting and self.error is not None:
             return self.failed(self.error, clock)
         return self.failed(ApiError(f"interrupted: {reason}"), clock)
@@ -129,10 +130,13 @@ class WorkspaceFetcher:
             return
         if self._stop.requested:
             self._halt(self._stop.reason)
+        # All workers draw from one iterator. `next` has no await, so each window is drawn exactly once, in order.
         queue = iter(windows)
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._obey_stop())
             count = min(self._workspace.concurrency, len(windows))
+            # The group ends with its last task, and `_obey_stop` waits for a stop that may never come. So it is
+            # cancelled when all workers are done. If one of them raises, the group cancels the rest.
             await asyncio.wait([tasks.create_task(self._work(queue, record)) for _ in range(count)])
             stopping.cancel()
 
@@ -173,10 +177,13 @@ class WorkspaceFetcher:
         """The reply, in a scope that `request.cancel` ends with TimeoutError."""
         scope = request.scope = CancelScope()
         with scope:
+            # Only inside the scope: a request in `_pending` can be cancelled at any moment.
             self._pending.add(request)
             try:
                 return await self._reply(request)
             finally:
+                # However the request ends, the next window may go on trial: a trial that is never ended would block all
+                # others.
                 self._pending.discard(request)
                 self._end_trial(request)
 
@@ -203,6 +210,8 @@ class WorkspaceFetcher:
         """One attempt. A 429 is waited out within it: the limiter holds back the complete workspace."""
         while True:
             request.waiting = True
+            # Before the limiter, whose turnstile must not be held by a window that waits for its trial. No request has
+            # been counted yet.
             if self._breaker.half_open:
                 await self._begin_trial(request)
             epoch = await self._limiter.acquire()
@@ -222,6 +231,8 @@ class WorkspaceFetcher:
                 self._warn_once(request, reply.points.warning)
                 return reply
             finally:
+                # On every path, cancellation included, or the quota would count the request as in flight for good. One
+                # that got no reply may have been counted by the server all the same.
                 self.progress.in_flight -= 1
                 self._limiter.release(epoch, headers, refused=refused)
                 self._check_clock(headers)
@@ -236,6 +247,8 @@ class WorkspaceFetcher:
             return
         await self._trial.acquire()
         request.on_trial = True
+        # While this window waited, another one may have been answered. Then there is no trial any more, and the lock is
+        # passed on at once, through all that wait for it.
         if not self._breaker.half_open:
             self._end_trial(request)
 
@@ -254,6 +267,7 @@ class WorkspaceFetcher:
             return
         self._halted = self.progress.note = reason
         log.warning("%s: %s", self._workspace.name, reason)
+        # Only waits are ended. Requests in flight count against the quota already, so their answers are still accepted.
         self._cancel_waiting()
 
     def _cancel_waiting(self, key: SeriesKey | None = None) -> None:
@@ -273,6 +287,7 @@ class WorkspaceFetcher:
     def _note_attempt(self, request: PendingRequest, error: ApiError) -> None:
         """What an attempt's failure means for the workspace."""
         request.waiting = True
+        # The error is kept through the backoff; frames of its traceback would keep the reply's body in memory.
         request.error = error.without_traceback()
         if error.http_status is None:
             self._breaker.record_no_reply(self._clock.monotonic())
@@ -293,6 +308,7 @@ class WorkspaceFetcher:
             if series.key not in self._refused:
                 log.warning("%s: series refused: %s", series, error)
                 self._breaker.record_refused_series()
+            # Checked before each window, so the later ones of this series are skipped.
             self._refused[series.key] = f"series refused: {error}"
             self._cancel_waiting(series.key)
         else:

@@ -33,9 +33,16 @@ _LOST_SECONDS = 0.006
 """How much closer two requests may come on the way from the throttle to the wire, out of each second."""
 
 _TICK_SECONDS = 0.01
+"""A request that is due within a tick does not sleep: at 500 a second the loop wakes up once for five requests."""
+
 _CATCH_UP_SECONDS = 0.1
+"""How much time is made up for after the loop was blocked: a tenth of a second's requests pass at once."""
+
 _IDLE_SECONDS = 1.0
+"""After a pause that is longer, nothing is made up for: that was idle time, and not a delay."""
+
 _POLL_SECONDS = 0.001
+"""How often asyncio-throttle looks again when its second is full. The spacing makes that rare."""
 
 
 class Throttle(Protocol):
@@ -61,16 +68,21 @@ class EvenThrottle:
     def __init__(self, per_second: float) -> None:
         limit, period = _limit_and_period(per_second)
         self._throttler = Throttler(limit, period, retry_interval=_POLL_SECONDS)
+        # The throttle's own spacing is at most (1 + _LOST_SECONDS) / per_second. A fifth of the lost time more, and
+        # requests that are evenly spaced do not meet it.
         self._spacing = (1 + 1.2 * _LOST_SECONDS) / per_second
         self._due = -math.inf
 
     async def acquire(self) -> None:
         """Wait until one more request may be sent."""
         now = time.monotonic()
+        # Each request is due one spacing after the previous one was due, not after it was sent: a sleep that ends late
+        # does not shift the requests that follow.
         due = self._due + self._spacing
         self._due = now if due < now - _IDLE_SECONDS else max(due, now - _CATCH_UP_SECONDS)
         if self._due > now + _TICK_SECONDS:
             await asyncio.sleep(self._due - now)
+        # The spacing alone keeps no promise when the loop was blocked. The throttle counts what it lets pass.
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it declares types and has none
 
 
@@ -100,6 +112,9 @@ class RateLimiter:
         async with self._turnstile:
             while True:
                 await self._throttle.acquire()
+                # No await from `may_send` to `count_sent`: nothing else is counted in between. A permission of the
+                # throttle that is not used, because of a pause or because it is late, is lost, so errors are on the
+                # slow side.
                 permitted = self._clock.monotonic()
                 if not self._quota.may_send(self._clock.now()):
                     await self._wait_for_quota()
@@ -119,9 +134,12 @@ class RateLimiter:
         """Wait for the end of a pause (or a slice of it) or, where there is none, for the next reply."""
         until = self._quota.closed_until
         if until is None:
+            # Since `may_send` said no, there was no await: no reply can have come, so clearing loses no signal. Only
+            # the holder of the turnstile waits here.
             self._changed.clear()
             await self._changed.wait()
             return
+        # One line for each pause, not one for each slice of it.
         if until != self._progress.paused_until:
             self._progress.paused_until = until
             remaining = "unknown" if self._quota.remaining is None else f"{self._quota.remaining:,}"
@@ -147,6 +165,8 @@ class _Turnstile:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
+        # To be woken is not to own the lock: another caller may have taken it since. Then this one waits again, at the
+        # end. All callers are alike, so it does not matter which one goes first.
         while self._taken:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -163,6 +183,7 @@ class _Turnstile:
         self._wake_next()
 
     def _wake_next(self) -> None:
+        # One waiter only: the others would find the lock taken and wait again.
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _HOUR = timedelta(hours=1)
 _FURTHEST_RESET = timedelta(minutes=65)
-"""A reported reset further away than this is not believed: the quota refills within the hour."""
+"""A reported reset further away than this is not believed: the quota refills within the hour.
+
+The five minutes beyond it are for a clock of this machine that is behind the server's.
+"""
 _SAME_RESET = timedelta(seconds=60)
 """Two reported resets that are no further apart are one and the same."""
 _FIRST_PAUSE = 1.0
@@ -58,6 +61,7 @@ class Quota:
 
     def _set_limit(self, limit: int) -> None:
         self.limit = limit
+        # The tiny number compensates for rounding: 0.07 * 100 is a little more than 7, and would reserve 8.
         reserved = min(ceil(limit * self._reserve - 1e-9), limit - 1)  # at least one request is left to use
         self._usable = limit - reserved
         # Above the reserve, room for what others may spend while a request is in flight: one in a hundred, at most 100.
@@ -74,6 +78,7 @@ class Quota:
 
     def may_send(self, now: datetime) -> bool:
         """Whether one more request may be sent. If not: wait until `closed_until` or, if None, for the next reply."""
+        # A pause has ended, or the hour has: in both cases what was known of the quota is out of date.
         if self.closed_until is not None:
             if now < self.closed_until:
                 return False
@@ -85,6 +90,8 @@ class Quota:
         if self.available() > self.in_flight:
             # The first request of an epoch goes alone: only its reply shows what others have left.
             return self._replied or self.in_flight == 0
+        # While a request is in flight, its reply may bring news: wait for it. With none in flight nothing can change
+        # before the quota refills.
         if self.in_flight == 0:
             self._close(now)
         return False
@@ -94,11 +101,13 @@ class Quota:
         self.in_flight += 1
         self._sent += 1
         if self._reset is None:
+            # By this machine's clock, until a header reports the server's own.
             self._reset = _next_hour(now)
         return self._epoch
 
     def record_reply(self, epoch: int, headers: RateLimitHeaders, now: datetime) -> None:
         """A reply came, or the request failed without one (NO_HEADERS), in which case it may have counted as well."""
+        # Requests in flight are counted across epochs: those of an earlier one may still be counted in this hour.
         self.in_flight -= 1
         if epoch != self._epoch:
             return
@@ -123,6 +132,7 @@ class Quota:
         Where the headers say that the quota is at its minimum: not before it refills, whatever `Retry-After` says.
         Where they say that it is not, and there is no `Retry-After`: for a short time, which doubles each time.
         """
+        # The headers first: they may say that the quota is used up, or move its reset.
         self.record_reply(epoch, headers, now)
         if epoch != self._epoch or self.closed_until is not None:
             return  # one of many 429s to requests that were in flight together: the first has closed the quota
@@ -139,6 +149,8 @@ class Quota:
         self._reset_passed = reported <= now
         if not now < reported <= now + _FURTHEST_RESET:
             return
+        # Only two reported instants are compared. One that was assumed says when this machine's hour ends, not the
+        # server's.
         if self._reset_reported and self._reset is not None and reported > self._reset + _SAME_RESET:
             self._refill()  # the server's hour has turned before this machine's clock says so
         self._reset, self._reset_reported = reported, True
@@ -155,6 +167,7 @@ class Quota:
 
     def _pause(self, now: datetime) -> None:
         self._close_for(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**self._pauses), now)
+        # The longest pause is reached before ten; the bound keeps the power from growing without end.
         self._pauses = min(self._pauses + 1, 10)
 
     def _close_for(self, seconds: float, now: datetime) -> None:
@@ -169,6 +182,8 @@ class Quota:
             self._refill()
             # Back to the config's limit until a header reports one: a wrong one must not close the quota for good.
             self._set_limit(self._per_hour)
+        # What was reported before a pause is out of date after it: others may have spent, or the quota has refilled.
+        # The first reply of the new epoch reports it again. `_sent` is reset by a refill alone: it is our own count.
         self.remaining = None
         self._unreported = 0
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collector.config.settings import Retry
 
 _LARGEST_EXPONENT = 60
+"""Any wait is at its maximum long before; a power of 1,024 would raise OverflowError."""
 
 EXHAUSTED_IN_A_ROW = 10
 """Windows that used up their attempts, with no answer between them."""
@@ -45,6 +46,7 @@ def retrying(
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
         retry_after = error.headers.retry_after if isinstance(error, ApiError) else None
+        # Full jitter: any time from 0 to the backoff, so that windows that failed together do not return together.
         return max(retry_after or 0.0, rng.uniform(0.0, max_backoff(retry, state.attempt_number)))
 
     return AsyncRetrying(
@@ -90,9 +92,12 @@ class CircuitBreaker:
         """Why the workspace stops; None while it goes on."""
         if self._exhausted >= EXHAUSTED_IN_A_ROW:
             return f"stopped after {self._exhausted} windows in a row failed in every attempt"
+        # Both a number and a time: ten timeouts at once are one moment of a bad network, and two that are minutes apart
+        # are not an outage.
         silence = self._silent_until - self._silent_since
         if self._silent >= SILENT_IN_A_ROW and silence >= SILENT_SECONDS:
             return f"stopped after {silence / 60:.0f} minutes without any reply"
+        # Never reset, but void after the first answer: then the ids of some series are wrong, not the workspace.
         if self._refused >= REFUSED_AT_FIRST and not self._answered:
             return f"stopped after {self._refused} series were refused and none was answered"
         return None
@@ -108,6 +113,8 @@ class CircuitBreaker:
 
     def record_no_reply(self, now: float) -> None:
         """An attempt ended without a reply. `now`: monotonic seconds."""
+        # The silence starts with its first failure, not with the last reply: in between the workspace may have waited
+        # for its quota.
         if not self._silent:
             self._silent_since = now
         self._silent += 1

@@ -58,12 +58,14 @@ def stage_restatements(
     rows = pa.concat_tables([schema.empty_table(), *restated])
     if not rows.num_rows:
         return []
+    # `as_of` comes from the journal: a landing that is repeated, even in another month, finds the same file.
     path = paths.restatements(workspace, as_of.date().replace(day=1))
     existing, version = schema.empty_table(), NO_FILE
     file = LakeParquetFile.open(store, path)
     if file is not None:
         with file:
             existing, version = file.table(schema), file.version
+    # A landing that is repeated computes the same rows again: the keys of those that were published are in the table.
     new = rows.filter(pc.invert(pc.is_in(_restatement_keys(rows), value_set=_restatement_keys(existing))))
     if not new.num_rows:
         return []
@@ -86,6 +88,7 @@ def stage_log(store: Store, journal: Journal, zone: ZoneInfo) -> Staged:
 
 def _restatement_keys(rows: pa.Table) -> pa.Array:
     """One text for each row, equal where the keys are. The separator does not occur in ids, which are printable."""
+    # Null and the empty text may share a key, since ids are never empty.
     texts = [pc.fill_null(rows[name].cast(pa.string()), "") for name in _RESTATEMENT_KEY]
     return pc.binary_join_element_wise(*texts, "\x1f").combine_chunks()
 

@@ -95,6 +95,7 @@ def read(store: Store, workspace: str, zone: ZoneInfo) -> CoverageState:
             return parse(file, zone)
         except DamagedFile as damaged:
             log.warning("%s; every bucket is requested again", damaged)
+            # The version stays: the next landing replaces the damaged file, if it is still that one.
             return CoverageState(version=file.version)
 
 
@@ -138,10 +139,13 @@ def drop_stale_coverage(store: Store, workspace: str, state: CoverageState, inte
             # then it holds all rows of that version. Had it replaced another version or no file, rows that the coverage
             # describes, and that its journal has no answers for, would be gone unnoticed.
             by_interrupted = (written_by, replaced) == (interrupted, recorded.landing if recorded else "")
+            # A file without a record counts as changed: what the coverage says of its partition was true without that
+            # file.
             if not by_interrupted and (recorded is None or recorded.landing != written_by):
                 changed.append(partition)
             recorded = FileVersion(version, written_by)
         files[partition.path] = recorded
+    # The other direction: files that are recorded and no longer there. A path that is not a partition's gives None.
     missing = [Partition.of(path) for path in state.files if path not in files]
     return replace(state, spans=_without_partitions(state.spans, [*changed, *filter(None, missing)]), files=files)
 
@@ -171,6 +175,7 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: 
     # the line wherever an interval starts or ends. Then a piece between two cuts is the same from end to end, and it is
     # enough to count, for each cut, the intervals that are open behind it.
     span_ranks, answer_ranks = series_ranks([spans, answers], _KEY)
+    # Each interval gives two cuts: one opens it, one closes it.
     cuts = pa.concat_tables(
         [
             _cuts(row_keys(span_ranks, spans["first"]), spans=1, answered_at=spans["answered_at"].combine_chunks()),
@@ -179,12 +184,16 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, stale_at: 
             _cuts(row_keys(answer_ranks, answers["stop"]), answers=-1),
         ]
     ).sort_by("position")
+    # Several cuts may be at one position, in any order: only the last of them has a piece behind it that is not empty,
+    # and behind that one all of them are counted.
     answered = pc.greater(pc.cumulative_sum(cuts["answers"]), 0)
     covered = pc.or_(answered, pc.greater(pc.cumulative_sum(cuts["spans"]), 0))
 
     # A piece is as old as the answers now merged or, outside of these, as the span that it is part of: spans are
-    # disjoint, so that is the last one that started.
+    # disjoint, so that is the last one that started. Only cuts at which a span starts have a time, so filling forward
+    # finds it. The last cut ends the last interval: no piece is behind it.
     answered_at = pc.if_else(answered, pa.scalar(as_of, INSTANT), pc.fill_null_forward(cuts["answered_at"]))
+    # A piece goes from each cut to the next one, with what was computed for its first cut.
     first, stop = cuts["position"][:-1], cuts["position"][1:]
     pieces = pa.table({"first": first, "stop": stop, "answered_at": answered_at[:-1]})
     pieces = pieces.filter(pc.and_(covered[:-1], pc.less(first, stop)))  # cuts at the same position: an empty piece
@@ -205,6 +214,7 @@ def without_partition(spans: pa.Table, scope: Scope, unit: Unit, span: Span) -> 
     after = _with_column(cut, "first", pc.max_element_wise(cut["first"], pa.scalar(span.stop, pa.int32())))
     kept = pa.concat_tables([spans.filter(pc.invert(overlaps)), before, after])
     kept = kept.filter(pc.less(kept["first"], kept["stop"]))
+    # `before` and `after` were appended at the end: sort again by series and bucket.
     (ranks,) = series_ranks([kept], _KEY)
     return kept.take(pc.sort_indices(row_keys(ranks, kept["first"])))
 
@@ -215,6 +225,7 @@ def as_coverage(spans: pa.Table) -> Coverage:
     found: dict[SeriesKey, list[tuple[int, int, datetime]]] = {}
     for scope, unit, app_id, segment_id, *span in zip(*columns, strict=True):
         found.setdefault(SeriesKey(Scope(scope), Unit(unit), app_id, segment_id), []).append(tuple(span))
+    # Equal rows give the same tuple, by its content: thousands of series were answered by the same runs.
     shared = cache(lambda rows: tuple(CoveredSpan(Span(first, stop), at) for first, stop, at in rows))
     return {key: shared(tuple(rows)) for key, rows in found.items()}
 
@@ -241,6 +252,7 @@ def _join_neighbours(pieces: pa.Table, stale_at: datetime) -> pa.Table:
     continues = pc.and_(pc.equal(pieces["first"][1:], pieces["stop"][:-1]), pc.equal(age[1:], age[:-1]))
     starts = pa.chunked_array([pa.array([0], pa.int32()), *pc.cast(pc.invert(continues), pa.int32()).chunks])
     numbered = pieces.append_column("number", pc.cumulative_sum(starts))
+    # Without threads, groups come out in the order of their first piece, so the spans stay sorted.
     joined = numbered.group_by("number", use_threads=False).aggregate(
         [("first", "min"), ("stop", "max"), ("answered_at", "min")]
     )
@@ -252,6 +264,8 @@ def _as_spans(pieces: pa.Table, series: pa.Table, ranks: pa.Array) -> pa.Table:
 
     A position is a rank times BUCKET_RANGE plus a bucket: the rank is its upper 32 bits, the bucket its lower 32.
     """
+    # Both ends of a piece are in the same series: no interval reaches past its series' part of the line. Buckets are
+    # not negative, so the lower 32 bits are the bucket itself.
     named = series.take(pc.index_in(pc.shift_right(pieces["first"], 32), value_set=ranks))
     buckets = [pc.cast(pc.bit_wise_and(pieces[name], BUCKET_RANGE - 1), pa.int32()) for name in ("first", "stop")]
     return pa.table([*named.columns, *buckets, pieces["answered_at"]], schema=COVERED_SPANS)
@@ -287,6 +301,7 @@ def _without_partitions(spans: pa.Table, partitions: list[Partition]) -> pa.Tabl
 
 def _spans_of_rows(rows: pa.Table, zone: ZoneInfo) -> pa.Table:
     """The covered spans of the file's rows. Raises ValueError for values that no coverage has."""
+    # A name that is not in the enumeration raises ValueError, and the file counts as damaged.
     for name, kind in (("scope", Scope), ("unit", Unit)):
         for text in pc.unique(rows[name].cast(pa.string())).to_pylist():
             kind(text)

@@ -118,6 +118,8 @@ class Journal:
 
 def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int, outcomes: Sequence[Outcome]) -> int:
     """Add an entry to a journal. Once this returns, it survives a crash. Returns its size in bytes."""
+    # Expecting NO_FILE, an entry never replaces another one. Entries are unsorted: a landing sorts the windows it
+    # reads.
     staged = stage_table(store, _entry_table(outcomes), (), landing_id.footer_metadata(), _WRITER_OPTIONS)
     store.publish(Replacement(paths.journal_entry(workspace, landing_id.name, number), staged, NO_FILE))
     return staged.size
@@ -126,6 +128,8 @@ def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int
 def pending_journals(store: Store, workspace: str) -> dict[str, list[str]]:
     """The journals that are not landed yet, oldest first: the landings' names, and the paths of the entries."""
     found: dict[str, list[str]] = {}
+    # The name of a landing begins with the time at which its run began, and numbers have leading zeros: sorted by path,
+    # journals and their entries are in the order in which they were written.
     for path in sorted(store.list(paths.journals(workspace))):
         found.setdefault(path.split("/")[-2], []).append(path)
     return found
@@ -143,6 +147,7 @@ def read_journal(store: Store, files: Sequence[str]) -> Journal | None:
             windows = file.table(JOURNAL_SCHEMA, SERIES, JOURNAL_WINDOWS_SCHEMA.names).cast(JOURNAL_WINDOWS_SCHEMA)
             landing_id = _landing_id(file)
         count = windows.num_rows
+        # `number` counts all paths, so that it stays an index into `files` where an entry is missing.
         windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
         parts.append(windows.append_column("row", pa.array(range(count), pa.int32())))
     if landing_id is None:
@@ -156,6 +161,8 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     Entries are read one after the other. Raises LakeError.
     """
     # The windows' lists, entry by entry, and then back in the order of the windows: `indices` says where each belongs.
+    # Concatenated, it is a permutation of the windows' positions, and sorting a permutation gives its inverse. An entry
+    # is read at most once for these windows, and only its lists for them are kept.
     parts, indices = [], []
     for number in pc.unique(windows["entry"]).to_pylist():
         of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
@@ -164,6 +171,7 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
 
     # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
+    # `first`, the column after `names`, is replaced by the bucket that is computed from it.
     sessions = lists["sessions"].combine_chunks()
     parents = pc.list_parent_indices(sessions)
     rows = windows.select([*names, "first"]).take(parents).unify_dictionaries().combine_chunks()
@@ -221,6 +229,8 @@ def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
     sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
+    # The decoder gives a complete answer a range as its buckets, and a list never equals a range. So no bucket is
+    # compared one by one.
     complete = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
     incomplete = [() if full else some for some, full in zip(buckets, complete, strict=True)]
     columns = {

@@ -68,8 +68,11 @@ def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
     """Land a journal. After a LakeError the journal is still there, and can be landed again."""
     counts = LandingCounts()
     log_path = paths.log(lake.workspace, journal.landing_id.run_date, journal.landing_id.name)
+    # The log is the last file of a landing. Where it exists, everything else is published, and the run that did so died
+    # before all of the journal was deleted.
     if not _exists(lake.store, log_path):
         counts, replacements = _stage(lake, journal, log_path)
+        # The order is that of `_stage`. After a failure the journal is still there, and the next run lands it again.
         for replacement in replacements:
             lake.store.publish(replacement)
         counts += LandingCounts(files_written=len(replacements))
@@ -79,8 +82,10 @@ def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
 
 def recover(lake: WorkspaceLake) -> LandingCounts:
     """Land the journals that interrupted runs left behind, oldest first. The caller holds the lock."""
+    # The lock is held, so what is staged now belongs to runs that died or lost the lock.
     lake.store.delete_staged()
     counts = LandingCounts()
+    # Oldest first: a later answer to the same bucket must be the one that stays.
     for name, files in pending_journals(lake.store, lake.workspace).items():
         journal = _read_readable(lake, files)
         if journal is not None:
@@ -110,6 +115,8 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
     """Stage every file that the landing replaces. They are returned in the order in which to publish them."""
     store, workspace, landing_id = lake.store, lake.workspace, journal.landing_id
     recorded = coverage_table.read(store, workspace, lake.zone)
+    # A partition whose file was removed or replaced loses its coverage here. What this journal answers in it is covered
+    # again below, since these rows are in the file that the merge makes.
     recorded = drop_stale_coverage(store, workspace, recorded, landing_id.name)
     counts, data, restated = LandingCounts(), [], []
     try:
@@ -129,8 +136,12 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
 
         log_rows = Replacement(log_path, append_tables.stage_log(store, journal, lake.zone), NO_FILE)
     except BaseException:
+        # Whatever the error was: on a full disk, staged files would occupy space until the next run.
         store.delete_staged()
         raise
+    # Restatements first: once the data has the new values, a landing that is repeated finds nothing to restate.
+    # Coverage after the data: it must not cover buckets whose rows are not in place. The log last: it marks the landing
+    # as complete.
     return counts, [*restatements, *data, *coverage, log_rows]
 
 
@@ -143,8 +154,11 @@ def _with_journal(lake: WorkspaceLake, state: CoverageState, journal: Journal) -
 def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
     """Read a journal without its damaged entries, which are quarantined: their windows count as never answered."""
     remaining = list(files)
+    # Each round ends the loop or removes one entry.
     while remaining:
         try:
+            # A landing reads the points later, and a damaged entry would end it. So all of each entry is read here,
+            # where a damaged one is quarantined.
             verify_journal(lake.store, remaining)
             return read_journal(lake.store, remaining)
         except DamagedFile as damaged:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collector.lake.store import Replacement, Stage, Store, Version
 
 LEASE = timedelta(seconds=60)
+# A renewal may come 45 seconds late, because of a slow store or a busy machine, before the lease expires.
 RENEW_EVERY = LEASE / 4
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class WorkspaceLock:
     def acquire(self) -> None:
         """Take the lock. Raises LakeBusy, which names the owner, if another run holds it."""
         version, other = NO_FILE, None
+        # A lock file that is damaged has no owner, and is replaced like one that has expired.
         found = get(self._store, self._path)
         if found is not None:
             data, version = found
@@ -80,6 +82,8 @@ class WorkspaceLock:
                 other.run_id,
                 other.process.pid,
             )
+        # Two runs may both have found the lock free. The write is conditional on the version that was read (NO_FILE
+        # for none), so one of them succeeds, and the other one raises LakeBusy.
         with self._mutex:
             self._write(version)
 
@@ -92,6 +96,7 @@ class WorkspaceLock:
     def release(self) -> None:
         """Delete the lock file, if it is still this run's."""
         with self._mutex:
+            # First this run's own record: even if the deletion fails, nothing is published or renewed after this.
             version, self._version = self._version, NO_FILE
             if version != NO_FILE:
                 with suppress(Conflict):
@@ -112,6 +117,7 @@ class WorkspaceLock:
                 found = get(self._store, self._path)
             except LakeError:
                 return
+            # Not lost where this run holds no lock (NO_FILE), or where the file has the version that it wrote last.
             if self._version not in (NO_FILE, found[1] if found else NO_FILE):
                 raise LakeBusy(_busy_message(self._workspace, _read_owner(found[0]) if found else None))
 
@@ -140,6 +146,7 @@ class WorkspaceLock:
 
     def _is_free(self, owner: LockOwner) -> bool:
         """Whether a lock with this owner may be taken."""
+        # A holder on another host cannot be examined: there only the expiry counts.
         return owner.process.has_exited() or owner.until <= self._clock.now()
 
 
@@ -165,6 +172,8 @@ class FencedStore:
 
     def publish(self, replacement: Replacement) -> Version:
         """Publish, on the condition that the lock file is unchanged."""
+        # A renewal would change the version of the lock file between its comparison and the publication, so renewals
+        # wait for the end of the block.
         with self._busy_if_lost(), self._lock.current_version() as locked:
             version = self._store.publish(replace(replacement, if_locked=locked))
         # An object store compares the lock file just before the put, so a run that is suspended between the two can

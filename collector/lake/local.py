@@ -50,6 +50,7 @@ class LocalStore:
                 descriptor = os.open(self._root / path, os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            # The version is that of the descriptor, not of the path, which may have been replaced by now.
             source = _OpenFile(os.fdopen(descriptor, "rb", buffering=0), self._root / path)
             return pa.PythonFile(source, mode="r"), _version(os.fstat(descriptor))
 
@@ -92,6 +93,7 @@ class LocalStore:
                 _check_version(target, replacement.expected)
                 _make_folder(target.parent)
                 with _stage_gone_if_missing(source):
+                    # Before the rename, which keeps the version: after it this path names no file.
                     version = _version(source.stat())
                     source.replace(target)
                 _flush_folder(target.parent)
@@ -106,6 +108,8 @@ class LocalStore:
         with _translate_errors("remove", target), self._exclusive():
             if expected is not None:
                 _check_version(target, expected)
+            # The folder is not flushed. A file that is back after a power failure is a journal that was landed, whose
+            # log exists, or a lock whose lease expires: neither does harm.
             target.unlink(missing_ok=True)
             _remove_if_empty(target.parent)
 
@@ -128,6 +132,7 @@ class LocalStore:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """No other process of this workspace changes the lake while the block runs."""
+        # The mutex file stays for good: if it were deleted, two processes could lock two files of the same name.
         _make_folder(self._mutex.parent)
         with file_lock(self._mutex, self._mutex_timeout_seconds):
             yield
@@ -190,6 +195,7 @@ def file_lock(file: Path, timeout_seconds: float) -> Iterator[None]:
             except BlockingIOError:
                 time.sleep(_MUTEX_POLL_SECONDS)
             else:
+                # In `else`, a BlockingIOError of the block itself is not taken for a locked file. Closing unlocks.
                 yield
                 return
         raise LakeBusy(

@@ -55,9 +55,13 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
     Both are sorted by key, with each key once. A row without an answer stays as it is.
     """
     if not existing.num_rows:
+        # The answers are sorted already, and there is nothing to compare them with. The empty slice has the columns of
+        # `restated`.
         return Merged(answers, _restate(answers.slice(0, 0), existing), answers.num_rows, 0)
 
-    # Each answer's row, by key: null where there is none. `matched` and `old` are parallel from here on.
+    # Each answer's row, by key: null where there is none. Keys of both tables come from one call, since ranks of two
+    # calls do not compare. Each key occurs once in each table, so an answer matches one row at most. `matched` and
+    # `old` are parallel from here on.
     existing_keys, answer_keys = _sort_keys([existing, answers], ids)
     positions = pc.index_in(answer_keys, value_set=existing_keys)
     has_row = pc.is_valid(positions)
@@ -74,6 +78,8 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
     # the same journal merged a second time changes nothing.
     replaced = answer_keys.filter(has_row).filter(differs.combine_chunks())
     kept = existing.filter(pc.invert(pc.is_in(existing_keys, value_set=replaced)))
+    # No key is in two of the three: an added one had no row, and a restated one is not in `kept`. So each key occurs
+    # once again.
     rows = pa.concat_tables([kept, restated.select(existing.column_names), added]).unify_dictionaries()
     (keys,) = _sort_keys([rows], ids)
     return Merged(rows.take(pc.sort_indices(keys)), restated, added.num_rows, unchanged)
@@ -81,6 +87,7 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
 
 def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
     """The new rows with the revision after the old one's, and what the old rows said."""
+    # `new` and `old` are parallel: the same keys in the same order. The sum is int64, as the literal is.
     revision = pc.cast(pc.add(old["revision"], 1), pa.int32())
     return (
         new.set_column(new.column_names.index("revision"), "revision", revision)
@@ -115,10 +122,14 @@ def series_ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Arra
         columns = [dictionary_encoded(table[name]) for table in tables]
         texts = pa.array(sorted({text for column in columns for text in column.dictionary.to_pylist()}), pa.string())
         for number, column in enumerate(columns):
+            # From the dictionary's index to the digit, and then for each row. A null row has a null index, and becomes
+            # 0, so nulls sort first.
             digits = pc.cast(pc.add(pc.index_in(column.dictionary, value_set=texts), 1), pa.int64())
             digit = pc.fill_null(digits.take(column.indices), 0)
             ranks[number] = pc.add(pc.multiply(ranks[number], len(texts) + 1), digit)
         combinations *= len(texts) + 1
+    # As the digits are 0 to len(texts), ranks are 0 to combinations - 1. Most partitions have few enough series that
+    # the numbers can stay as they are, which saves a sort.
     return ranks if combinations < BUCKET_RANGE // 2 else _dense_ranks(ranks)
 
 
@@ -138,6 +149,8 @@ def dictionary_encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
 def bucket_starts(units: pa.ChunkedArray, buckets: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
     """The instant (UTC) at which each bucket starts. `units` (text) and `buckets` (int32) are parallel."""
     is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
+    # `if_else` picks from two complete columns. What each has for rows of the other unit is never used: `_look_up`
+    # calls its function for its own unit only, so an hour's number never reaches the calendar as a day's.
     by_day = _look_up(buckets, pc.invert(is_hour), lambda bucket: start_of(Unit.DAY, bucket, zone), INSTANT)
     return pc.if_else(is_hour, hour_timestamps(buckets), by_day)
 

@@ -71,6 +71,8 @@ class ObjectStore:
                 found = obstore.get(self._bucket.client, path)
             except FileNotFoundError:
                 return None
+            # Downloaded completely before anything is read: Parquet is read from its end, and requests for parts of a
+            # file could reach two versions of it.
             file = TempFile()
             for part in found.stream():
                 with translate_temp_errors():
@@ -129,6 +131,7 @@ class ObjectStore:
                 error = unclear
             except FileNotFoundError:
                 # A put that expects nothing needs no file: it is the bucket that does not exist.
+                # With an expected version, it is the file that is missing: what exists now says that it is a conflict.
                 if expected in (None, NO_FILE):
                     raise
             # The reply may be lost although the put was done, and obstore may have sent the put again, so that it
@@ -136,6 +139,7 @@ class ObjectStore:
             # done; with another version than the expected one it is a conflict; else it is sent again. S3 also
             # answers 409 when two puts race and neither is done, which the last case covers.
             present = self._present(path)
+            # The content identifies the put: it contains the id of the run, or is the same for all runs.
             if present is not None and present[0] == content:
                 return present[1]
             if expected is not None and expected != (NO_FILE if present is None else present[1]):
@@ -217,7 +221,7 @@ class TempFile(tempfile.SpooledTemporaryFile[bytes]):
         super().__init__(max_size=SPOOL_BYTES)
 
     def __del__(self) -> None:
-        # Its readers and stages may drop it unclosed, when an error ends them: that is no reason for a warning.
+        # An error may end its readers and stages before they close it. That is not worth a warning.
         self.close()
 
 

@@ -83,6 +83,7 @@ def partitions(workspace: str, journal: Journal) -> Iterator[tuple[Partition, pa
     for scope in Scope:
         for unit in Unit:
             of_table = pc.and_(pc.equal(answered["scope"], scope.value), pc.equal(answered["unit"], unit.value))
+            # An answer without points adds no row, so its partition need not be read. The coverage still includes it.
             windows = answered.filter(pc.and_(of_table, pc.greater(answered["points"], 0)))
             for month in _months(unit, windows):
                 span = month_span(unit, month)
@@ -110,6 +111,7 @@ def merge_partition(
         if held is None:
             return changes, None
         groups = _unless_unchanged(_row_group_pieces(chain(held, pieces), sizes.group), changes)
+        # By these two keys the next run recognizes the files of a landing that died before the coverage was published.
         footer_metadata = {
             LANDING: journal.landing_id.name,
             REPLACED: file.footer_metadata().get(LANDING, "") if file else "",
@@ -124,6 +126,7 @@ def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], 
     (rank,) = series_ranks([windows], ids)
     order = pc.sort_indices(row_keys(rank, windows["first"]))
     windows, rank = windows.take(order).combine_chunks(), rank.take(order)
+    # `unique` keeps the order of the first occurrences, so `series` is sorted, and a batch is a range of ranks.
     series = pc.unique(rank).to_pylist()
     # A run requests a bucket at most once. So a series has at most one row for each bucket of the month, both in the
     # journal and in the partition, and this many series are no more than `rows` rows of each.
@@ -143,6 +146,7 @@ class PartitionReader:
 
     def before(self, key: Key) -> Iterator[pa.Table]:
         """The rows of the series that sort before the key."""
+        # A binary search instead of a column of keys: it looks at some twenty rows of a row group.
         return self._take(lambda rows: bisect_left(range(rows.num_rows), key, key=self._key_of(rows)))
 
     def up_to(self, key: Key, schema: pa.Schema) -> pa.Table:
@@ -161,6 +165,8 @@ class PartitionReader:
         first row group that is not wanted to its end is the last one that is looked at.
         """
         while self._unread is not None:
+            # `_unread` is advanced before the slice is handed out: whenever the consumer stops, the next call goes on
+            # at the right row. Slices copy nothing.
             taken, rows = count(self._unread), self._unread
             self._unread = rows.slice(taken) if taken < rows.num_rows else next(self._groups, None)
             if taken:
@@ -199,11 +205,14 @@ def _points_as_rows(store: Store, journal: Journal, partition: Partition, window
     names = data_table(partition.scope, partition.unit).schema.names
     points = read_points(store, journal, windows, [name for name in IDS if name in names])
     span = month_span(partition.unit, partition.month)
+    # Points are sorted by series and bucket, each once: windows are sorted, those of a series do not overlap, and each
+    # has its points in order. `merge` relies on it. Only windows across a month's end have points of two months.
     if pc.min(windows["first"]).as_py() < span.first or pc.max(windows["stop"]).as_py() > span.stop:
         of_month = pc.and_(pc.greater_equal(points["bucket"], span.first), pc.less(points["bucket"], span.stop))
         points = points.filter(of_month)
     columns = {name: points[name] for name in points.column_names}
     columns |= _provenance(journal.landing_id, points.num_rows)
+    # The order of the table's columns, so that these rows and those of the file can be put into one table.
     time = time_column(partition.unit)
     return pa.table({name: columns[name] for name in ("bucket" if name == time else name for name in names)})
 
@@ -228,6 +237,7 @@ def _merge_batches(
     # the journal has no answers for, and are passed on as they are.
     for batch, points in answers:
         yield from reader.before(batch.first)
+        # Batches end at a series, never inside one, so all rows that these answers can match are in `existing`.
         existing = reader.up_to(batch.last, points.schema)
         merged = merge(existing, points, ids)
         changes.added += merged.added
@@ -242,6 +252,7 @@ def _until_changed(pieces: Iterator[pa.Table], changes: PartitionChanges, limit:
     held: list[pa.Table] = []
     for piece in pieces:
         held.append(piece)
+        # The merge that made `piece` ran before it arrived here, so `changes` includes it.
         if changes.any or sum(rows.num_rows for rows in held) >= limit:
             return held
     return held if changes.any else None
@@ -254,6 +265,7 @@ class _UnchangedError(Exception):
 def _unless_unchanged(pieces: Iterator[pa.Table], changes: PartitionChanges) -> Iterator[pa.Table]:
     """The pieces; then raises _UnchangedError where nothing has changed."""
     yield from pieces
+    # Only an exception inside the `stage` block discards a file. All rows are merged by now, so `changes` is final.
     if not changes.any:
         raise _UnchangedError
 
@@ -275,6 +287,8 @@ def _stage(
 
 def _row_group_pieces(pieces: Iterator[pa.Table], group: int) -> Iterator[pa.Table]:
     """The same rows in pieces of complete row groups, except for the last piece."""
+    # The writer starts a row group with each call, and pieces may be of any size. Between two of them, `waiting` has
+    # `count` rows, fewer than a row group.
     waiting: list[pa.Table] = []
     count = 0
     for piece in pieces:

@@ -100,12 +100,15 @@ class Recorder:
     async def flush_often(self) -> None:
         """Flush whenever the oldest outcome in the buffer is about to be `flush_seconds` old. Runs until cancelled."""
         while True:
+            # Checked five times in the period. What is older than four fifths of it would be too old at the next check.
             await self._clock.sleep(self._limits.flush_seconds / 5)
             if self._buffer and self._clock.monotonic() - self._buffered_since >= self._limits.flush_seconds * 0.8:
                 await self.flush()
 
     async def flush(self) -> None:
         """Write the buffer to the journal, and land the journal where it is larger than its limit."""
+        # One entry or landing at a time. A caller of `record` with a full buffer waits here, and with it the requests
+        # of its worker: so the buffer is bounded when the disk is slower than the API.
         async with self._writing:
             await self._write()
             if self._bytes >= self._limits.land_bytes:
@@ -114,6 +117,7 @@ class Recorder:
     async def close(self) -> None:
         """Write and land everything that was recorded."""
         async with self._writing:
+            # At the end, because the span of a skipped series may grow until then.
             self._buffer += self.counts.skips.values()
             await self._write()
             if self._entries:
@@ -131,6 +135,8 @@ class Recorder:
 
     async def _land(self) -> None:
         self.counts.landed += await self._offload(lambda: _land_journal(self._lake, self._landing_id))
+        # Entries from here on belong to the next journal. Where the landing failed, this is not reached: the journal
+        # keeps its name, and the next run lands it.
         self._landing_id = replace(self._landing_id, number=self._landing_id.number + 1)
         self._entries = self._bytes = 0
 
@@ -144,6 +150,7 @@ class Recorder:
 
     def _skip(self, outcome: Skipped) -> None:
         """Count a skipped window, and extend the one outcome of its series to it."""
+        # A workspace that stops early may skip a million windows: one outcome is kept for each series, and widened.
         self.counts.skipped += 1
         self.counts.skip_reasons[outcome.error] += 1
         key, span = outcome.window.series.key, outcome.window.span

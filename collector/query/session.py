@@ -47,6 +47,8 @@ class Session:
         # Without the second setting, a misspelt table would be looked up among this program's Python variables.
         self._connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
         if location.scheme:
+            # DuckDB sees each table as an Arrow dataset. It passes filters on to it, so only matching partitions are
+            # read.
             for table in TABLES:
                 self._connection.register(table.name, _dataset(store, table, self._read_errors))
             declarations = view_statements(DuckDB(), location)
@@ -67,6 +69,7 @@ class Session:
             for statement in self._connection.extract_statements(text):
                 if not self._only_reads(statement):
                     raise QueryRefused("read-only: only SELECT, EXPLAIN, DESCRIBE, SHOW and SET are allowed")
+                # `sql` returns a relation, or None for a statement without rows, such as a SET.
                 if statement.type is duckdb.StatementType.SET:
                     self._connection.execute(statement)
                 else:
@@ -82,6 +85,7 @@ class Session:
         try:
             yield
         except (duckdb.Error, pa.ArrowException) as error:
+            # Arrow reports an empty file; the reason why it is empty is here (see `_StoreFiles`).
             if self._read_errors:
                 raise self._read_errors[0] from error
             if self._location.lake in str(error):
@@ -97,6 +101,8 @@ class Session:
         PIVOT has the type MULTI, since DuckDB first creates a temporary type for it.
         """
         if statement.type is duckdb.StatementType.EXPLAIN:
+            # Text that does not begin as the pattern expects, for example with a comment, stays as it is, and is
+            # refused.
             inner = _EXPLAIN.sub("", statement.query, count=1)
             return inner != statement.query and all(map(self._only_reads, self._connection.extract_statements(inner)))
         is_pivot = statement.type is duckdb.StatementType.MULTI and _PIVOT.match(statement.query) is not None
@@ -116,6 +122,7 @@ def _one_line(error: Exception) -> str:
 def _integers(result: pa.Table) -> pa.Table:
     """The result with int64 columns where DuckDB gives 128-bit decimals, as it does for a sum of counts."""
     for position, field in enumerate(result.schema):
+        # A sum of int64 has the type HUGEINT, which Arrow only has as a decimal. Readers of results expect integers.
         if pa.types.is_decimal(field.type) and field.type.scale == 0:
             try:
                 column = pc.cast(result[field.name], pa.int64())

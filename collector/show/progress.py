@@ -62,6 +62,7 @@ async def watch(
         yield
     finally:
         task.cancel()
+        # `wait` does not raise what the task raised: an error of the display must not replace the run's own result.
         await asyncio.wait([task])
         if not task.cancelled() and (error := task.exception()):
             log.warning("the progress display failed: %s", error, exc_info=error)
@@ -140,6 +141,7 @@ class _Samples:
         while len(self._recent) > 2 and seconds - self._recent[1][0] >= RATE_SECONDS:
             self._recent.popleft()
         progress = self._progress
+        # The limiter clears the pause with the next request, which may be later than the end of the pause.
         paused_until = progress.paused_until
         if paused_until is not None and paused_until <= now:
             paused_until = None
@@ -163,6 +165,7 @@ class _Samples:
 
     def _seconds_left(self, pause: timedelta) -> float | None:
         """The pause, and the rest at the current rate; where that is 0, as in a pause, at the rate since the start."""
+        # Skipped windows take no time, so they are neither left nor in a rate.
         left = self._progress.planned - self._progress.skipped - self._requested
         per_second = self._rate_since(self._recent[0]) or self._rate_since(self._first)
         return pause.total_seconds() + left / per_second if per_second > 0 else None
@@ -190,6 +193,7 @@ def render_bars(snapshots: Sequence[ProgressSnapshot], width: int, height: int) 
     shown = _choose(snapshots, height - 3)  # room for the line of the others, the total, and the cursor
     last = [total(snapshots)] if len(snapshots) > 1 else []
     rows = [_cells(each, wide=width >= WIDE) for each in (*shown, *last)]
+    # Widths over all rows, so that columns are aligned, the total's included.
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_bar_line(each, row, widths) for each, row in zip((*shown, *last), rows, strict=True)]
     if len(shown) < len(snapshots):
@@ -235,6 +239,7 @@ def _choose(snapshots: Sequence[ProgressSnapshot], room: int) -> Sequence[Progre
     """All where they fit; else active ones first, then those with anything planned, each in the config's order."""
     if len(snapshots) <= room:
         return snapshots
+    # The sort is stable: within a rank, the config's order stays.
     ranked = sorted(snapshots, key=lambda each: (not each.active, not each.planned))
     return ranked[: max(1, room)]
 

@@ -78,6 +78,7 @@ def parse_query(
 
 def last_bucket(unit: Unit, instant: datetime, zone: ZoneInfo, boundary: Boundary) -> int:
     """The last bucket of a series whose `ending_at` is this instant."""
+    # With no time to settle, that is the bucket which contains the instant.
     bucket = end_of_closed(unit, instant, timedelta(0), zone)
     if boundary is Boundary.EXCLUSIVE and start_of(unit, bucket, zone) == instant:
         return bucket - 1
@@ -175,6 +176,7 @@ def _cache_instant(workspace: SimulatedWorkspace, query: SeriesQuery, at: dateti
     Closed buckets change only when late sessions arrive, once a reporting day; an open bucket changes all the time.
     """
     now = hours_of(at)
+    # An empty span: its only edge is the end of the query's last bucket.
     end = Span(query.span.stop, query.span.stop)
     closed = edges_of(query.key.unit, end, workspace)[0] <= now
     return workspace.reporting_day(now) if closed else at
@@ -191,6 +193,7 @@ def points_of(simulation: Simulation, workspace: SimulatedWorkspace, query: Seri
     unit = query.key.unit
     rows = simulation.workspace_rows(workspace, query.key, query.span, at)
     if options.order is Order.SHUFFLED:
+        # By a hash, so that the same request is always answered in the same order.
         rows.sort(key=lambda row: hash_unit(options.seed, "order", workspace.name, query, row[0]))
     time_of = time_texts(unit, options.hour_format, workspace.config.timezone)
     plain: list[Point] = [{"time": time_of(bucket), "sessions": sessions} for bucket, sessions in rows]

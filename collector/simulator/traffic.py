@@ -66,6 +66,8 @@ class Traffic:
         self._late_table = lru_cache(maxsize=64)(self._make_late_table)
 
     def _rhythm_waves(self) -> list[tuple[float, float, float]]:
+        # The derivative of a wave in `_cumulative` is amplitude * cos(speed * hours + phase): with this phase it is at
+        # its maximum at the local hour `peak`.
         waves = [(math.tau / period, amplitude, peak) for period, amplitude, peak in _RHYTHM]
         return [(speed, amplitude / speed, speed * (self._shift - peak)) for speed, amplitude, peak in waves]
 
@@ -83,6 +85,7 @@ class Traffic:
         for speed, reach, phase in self._waves:
             warped += reach * math.sin(speed * hours + phase)
         z = (warped - self._middle) / _YEAR
+        # The integral of the logistic function, log(1 + exp(z)), in a form that does not overflow for a large z.
         softplus = max(z, 0.0) + math.log1p(math.exp(-abs(z)))
         return self._base * (warped + self._growth * _YEAR * softplus)
 
@@ -96,6 +99,7 @@ class Traffic:
         They are counted from an arbitrary origin. `fraction` is the part of all users that counts. A total never falls,
         neither with a later instant nor with a later `now`.
         """
+        # Nothing is known of the future, and there was nothing before the app's start.
         edges = [max(min(edge, now), self.start) for edge in edges]
         totals = [math.floor(fraction * self.cumulative(edge)) for edge in edges]
         day = self.reporting_day(now)
@@ -114,6 +118,8 @@ class Traffic:
         if index < 0:
             return 0
         index = min(index, len(shares) - 1)
+        # Of the hour that the instant is in, the sessions up to the instant lack the hour's share. Rounding down keeps
+        # the number an integer, and at the hour's end it is what the table has for the complete hour.
         started = total - math.floor(fraction * self.cumulative(float(self._first_late(day) + index)))
         return before[index] + math.floor(shares[index] * started)
 
@@ -142,6 +148,7 @@ class Traffic:
         if hash_unit(*self._root, "late day", day_of_hour) < _NEVER_LATE_BELOW:
             return 0.0
         weight = hash_unit(*self._root, "late hour", hour)
+        # The share falls in equal steps to 0 after `days` days: what is missing arrives day by day.
         left = max(0.0, 1 - (day - day_of_hour) / self._late.days) if self._late.days else 0.0
         return self._late.share * left * weight if weight >= _NEVER_LATE_BELOW else 0.0
 
