@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import resource
 import secrets
 import signal
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from collector.api.transport import AiohttpTransport
@@ -23,7 +26,7 @@ from collector.lake.coverage_table import as_coverage
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import WorkspaceLock
 from collector.lake.process import ProcessIdentity
-from collector.lake.recorder import RecorderLimits
+from collector.lake.recorder import PointBudget, RecorderLimits, RecorderResources
 from collector.lake.repair import repair, unowned_files
 from collector.lake.stores import store_factory
 from collector.plan import plan
@@ -32,6 +35,7 @@ from collector.windows import limit_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
     from datetime import datetime
 
     from collector.config.settings import Config, Workspace
@@ -46,6 +50,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+STORE_THREADS = 16
+"""For all that reads and writes the lake. Each has a few files open at once."""
+
+LEASE_THREADS = 4
+"""For the renewals of locks alone, which must never wait behind landings."""
+
+LANDINGS_AT_ONCE = 4
+"""Of all workspaces. Each may need some hundred megabytes; the other store threads go on writing journals."""
+
+_OTHER_FILES = 160
+"""Open files beside connections: up to six for each store thread, and the process's own."""
 
 
 class RunCancelled(Exception):
@@ -90,31 +106,56 @@ def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult
 
 
 async def _run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
-    stop = StopRequest()
-    async with AiohttpTransport() as transport:
-        env = Environment(
-            clock=SystemClock(),
-            store=store_factory(config.lake, config.storage),
-            transport=transport,
-            throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
-            rng=random.Random(),  # noqa: S311  # jitter needs no cryptographic source
-            offload=on_a_thread,
-            stop=stop,
-            process=ProcessIdentity.current(),
-            recorder_limits=RecorderLimits(),
-        )
-        with _signals_to(stop), _deadline_to(stop, seconds):
-            return await run(config, options, env, watch)
+    stop, clock, connections = StopRequest(), SystemClock(), _fit_open_files(config.limits.connections)
+    with ThreadPoolExecutor(STORE_THREADS, "store") as stores, ThreadPoolExecutor(LEASE_THREADS, "lease") as leases:
+        async with AiohttpTransport(connections=connections) as transport:
+            offload = partial(on_a_thread, stores)
+            env = Environment(
+                clock=clock,
+                store=store_factory(config.lake, config.storage),
+                transport=transport,
+                throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
+                rng=random.Random(),  # noqa: S311  # jitter is no secret
+                offload=offload,
+                renew=partial(on_a_thread, leases),
+                connections=asyncio.Semaphore(connections),
+                stop=stop,
+                process=ProcessIdentity.current(),
+                recorder=RecorderResources(
+                    clock, offload, asyncio.Semaphore(LANDINGS_AT_ONCE), PointBudget(), RecorderLimits()
+                ),
+            )
+            with _signals_to(stop), _deadline_to(stop, seconds):
+                return await run(config, options, env, watch)
 
 
-async def on_a_thread(work: Callable[[], T]) -> T:
-    """Run `work` on a thread. When cancelled, wait for the thread first: no file operation outlives the run's lock."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
+async def on_a_thread(threads: Executor | None, work: Callable[[], T]) -> T:
+    """Run `work` on one of the threads. When cancelled, wait for it first: no file operation outlives the lock."""
+    future = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
+
+
+def _fit_open_files(connections: int) -> int:
+    """Raise the limit of open files to what the run needs, or return fewer connections where that is not allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= connections + _OTHER_FILES:
+        return connections
+    wanted = connections + _OTHER_FILES if hard == resource.RLIM_INFINITY else min(hard, connections + _OTHER_FILES)
+    if wanted > soft:
+        with suppress(ValueError, OSError):  # the system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    fitting = min(connections, max(1, soft - _OTHER_FILES))
+    if fitting < connections:
+        log.warning(
+            "only %d files may be open at once, so %d connections are used instead of %d: raise `ulimit -n` to %d",
+            soft, fitting, connections, connections + _OTHER_FILES,
+        )  # fmt: skip
+    return fitting
 
 
 @contextmanager

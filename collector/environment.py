@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from collector.plan import ALL, Selection
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from datetime import datetime
     from random import Random
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collector.fetch.limiter import Throttle
     from collector.fetch.stop import StopRequest
     from collector.lake.process import ProcessIdentity
-    from collector.lake.recorder import Offload, RecorderLimits
+    from collector.lake.recorder import Offload, RecorderResources
     from collector.lake.store import Store
 
 
@@ -44,7 +45,9 @@ class Environment:
     """Everything that has an effect.
 
     `store` opens the lake as the run of the named workspace sees it. `throttle` makes a workspace's throttle. `offload`
-    runs a function on a thread, so that the event loop does not wait for it.
+    runs a function on a thread, so that the event loop does not wait for it; `renew` runs the renewal of a lock, on
+    threads of its own, so that it never waits behind landings. `connections` are those of the process: each request in
+    flight holds one.
     """
 
     clock: Clock
@@ -53,6 +56,8 @@ class Environment:
     throttle: Callable[[Workspace], Throttle]
     rng: Random
     offload: Offload
+    renew: Offload
+    connections: asyncio.Semaphore
     stop: StopRequest
     process: ProcessIdentity
-    recorder_limits: RecorderLimits
+    recorder: RecorderResources

@@ -14,14 +14,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from collector.api.client import ApiClient
-from collector.fetch.fetcher import WorkspaceFetcher
+from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.lake import landing, metadata
 from collector.lake.coverage_table import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
-from collector.lake.lease import RENEW_EVERY, FencedStore, WorkspaceLock
+from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, WorkspaceLock
 from collector.lake.recorder import Recorder
-from collector.lake.store import LakeError, LakeRefused
+from collector.lake.store import LakeBusy, LakeError, LakeRefused
 from collector.model import Skipped
 from collector.plan import plan
 from collector.summary import WorkspaceSummary
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Exception)
 log = logging.getLogger(__name__)
 
+RETRY_RENEWAL_SECONDS = 2.0
+
 
 class WorkspaceRun:
     """`execute` runs it once; `summary` then says what came of it."""
@@ -49,9 +51,10 @@ class WorkspaceRun:
         fenced = FencedStore(store, self._lock)
         self._lake = WorkspaceLake(fenced, workspace.name, workspace.timezone, workspace.refresh_after)
         api = ApiClient(workspace, env.transport, env.clock)
-        self._fetcher = WorkspaceFetcher(workspace, api, env.throttle(workspace), env.clock, env.rng, env.stop)
+        resources = FetchResources(env.throttle(workspace), env.connections, env.clock, env.rng, env.stop)
+        self._fetcher = WorkspaceFetcher(workspace, api, resources)
         landing_id = LandingId(options.run_id, options.as_of, f"{env.clock.now():%Y-%m-%d}")
-        self._recorder = Recorder(self._lake, landing_id, env.clock, env.offload, env.recorder_limits)
+        self._recorder = Recorder(self._lake, landing_id, env.recorder)
         self._planned = 0
         self._problem: LakeError | None = None
         self._bug: Exception | None = None
@@ -73,16 +76,14 @@ class WorkspaceRun:
     async def preview(self) -> Windows:
         """The windows that `execute` will plan, as the lake is now. Takes no lock; empty where that fails."""
         with suppress(Exception):
-            return self._plan(await self._env.offload(self._current_coverage))
+            return await self._env.offload(lambda: self._plan(self._current_coverage()))
         return Windows()
 
     async def execute(self, limit: int | None) -> None:
         """Run the workspace to its end, with at most `limit` windows requested (None: all). Raises nothing."""
         try:
             async with self._locked():
-                coverage = await self._env.offload(self._recover)
-                log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(coverage))
-                await self._collect(self._plan(coverage), limit)
+                await self._collect(await self._env.offload(self._recover_and_plan), limit)
         except* LakeError as group:
             self._problem = _first(group)
         except* Exception as group:
@@ -107,16 +108,32 @@ class WorkspaceRun:
                 await self._env.offload(self._lock.release)
 
     async def _renew(self) -> None:
+        """Renew the lock. A renewal that fails is tried again until only a quarter of the lease is left."""
+        clock, wait = self._env.clock, RENEW_EVERY.total_seconds()
+        renewed = clock.monotonic()
         while True:
-            await self._env.clock.sleep(RENEW_EVERY.total_seconds())
-            await self._env.offload(self._lock.renew)
+            await clock.sleep(wait)
+            begun = clock.monotonic()
+            try:
+                await self._env.renew(self._lock.renew)
+            except LakeBusy:
+                raise
+            except LakeError as error:
+                if clock.monotonic() - renewed > (LEASE - LEASE / 4).total_seconds():
+                    raise
+                log.warning("workspace %s: could not renew the lock, trying again: %s", self.workspace.name, error)
+                wait = RETRY_RENEWAL_SECONDS
+            else:
+                renewed, wait = begun, RENEW_EVERY.total_seconds()
 
-    def _recover(self) -> Coverage:
-        """Land what a run that died left in its journal; then read the coverage."""
+    def _recover_and_plan(self) -> Windows:
+        """Land what a run that died left in its journal; then plan by the coverage."""
         if not self._check_metadata():
             metadata.write_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
         self._recorder.counts.landed += landing.recover(self._lake)
-        return self._current_coverage()
+        coverage = self._current_coverage()
+        log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(coverage))
+        return self._plan(coverage)
 
     def _check_metadata(self) -> bool:
         return metadata.check_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
@@ -135,12 +152,11 @@ class WorkspaceRun:
         within, beyond = windows.split(self._planned if limit is None else limit)
         log.debug("workspace %s: requesting %d windows", self.workspace.name, len(within))
         async with asyncio.TaskGroup() as tasks:
-            flushing = tasks.create_task(self._recorder.flush_often())
+            self._recorder.start(tasks)
             await self._fetcher.collect(within, self._recorder.record)
             for window in beyond:
                 await self._recorder.record(Skipped(window, "beyond --max-requests"))
             await self._recorder.close()
-            flushing.cancel()
         log.debug("workspace %s: %s", self.workspace.name, self._recorder.counts.landed)
 
 

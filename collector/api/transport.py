@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -57,14 +57,37 @@ class Transport(Protocol):
         ...
 
 
+class _BoundedConnector(aiohttp.TCPConnector):
+    """Keeps no more than `most` connections open, idle ones included.
+
+    aiohttp's own limit counts only those in use. Idle ones, which it keeps for 15 seconds, would come on top of it.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(limit=0, ttl_dns_cache=60)
+        self._most = most
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # aiohttp's
+        """Make a connection; before that, close the oldest idle one where there would be too many."""
+        # The connection that is about to be made counts as acquired already.
+        while self._conns and len(self._acquired) + sum(map(len, self._conns.values())) > self._most:
+            key = min(self._conns, key=lambda each: self._conns[each][0][1])
+            self._conns[key].popleft()[0].close()
+            if not self._conns[key]:
+                del self._conns[key]
+        return await super()._create_connection(req, traces, timeout)
+
+
 class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
     TLS certificates are verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named
-    when the process started. Proxies are those of the environment.
+    when the process started. Proxies are those of the environment. No
+    more than `connections` are open at once.
     """
 
-    def __init__(self, largest_body: int = LARGEST_BODY) -> None:
+    def __init__(self, largest_body: int = LARGEST_BODY, connections: int = 200) -> None:
+        self._most_connections = connections
         self._largest_body = largest_body
         self._timeouts = Timeouts()
         self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
@@ -72,7 +95,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Connections are made when they are needed."""
-        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+        self._connector = _BoundedConnector(self._most_connections)
         return self
 
     async def __aexit__(

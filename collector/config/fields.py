@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from collector.config.schema import (
     FileModel,
+    LimitsModel,
     LookbackModel,
     RateLimitModel,
     RetryModel,
@@ -230,6 +231,7 @@ _PLACES = (
     | dict.fromkeys(LookbackModel.model_fields, "under lookback")
     | dict.fromkeys(RateLimitModel.model_fields, "under rate_limit")
     | dict.fromkeys(RetryModel.model_fields, "under retry")
+    | dict.fromkeys(LimitsModel.model_fields, "under limits")
 )
 
 

@@ -16,7 +16,7 @@ from collector.config.fields import check_fields
 from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, path_text
 from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
 from collector.config.secrets import check_keys
-from collector.config.settings import App, Config, RateLimit, Retry, Secret, Segment, Storage, Workspace
+from collector.config.settings import App, Config, Limits, RateLimit, Retry, Secret, Segment, Storage, Workspace
 from collector.model import Unit
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ def resolve(entry: FileModel, folder: Path, secrets: Mapping[KeyPath, Secret], w
         _workspace(each, entry.defaults, secrets.get(("workspaces", index)))
         for index, each in enumerate(entry.workspaces)
     )
+    limits = Limits(**entry.limits.model_dump(exclude_none=True)) if entry.limits else Limits()
     storage = Storage(**entry.storage.model_dump(exclude_none=True)) if entry.storage else Storage()
-    return Config(_absolute(entry.lake, folder), workspaces, warnings, storage)
+    return Config(_absolute(entry.lake, folder), workspaces, warnings, storage, limits)
 
 
 def _absolute(lake: str, folder: Path) -> str:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from collector.config import values
-from collector.config.settings import DEFAULT_LOOKBACK, Auth, NaiveHours, RateLimit, Retry, Storage, Workspace
+from collector.config.settings import DEFAULT_LOOKBACK, Auth, Limits, NaiveHours, RateLimit, Retry, Storage, Workspace
 from collector.model import Scope, Unit
 
 BUILT_IN = Workspace(name="", endpoint="", timezone=ZoneInfo("UTC"))
@@ -204,6 +204,14 @@ class StorageModel(ConfigModel):
     )  # fmt: skip
 
 
+class LimitsModel(ConfigModel):
+    """Limits of the process, whatever the number of workspaces."""
+
+    connections: int | None = _key(
+        "Open connections of the whole process, idle ones included.", 200, Limits().connections, ge=1, le=100_000
+    )
+
+
 class FileModel(ConfigModel):
     """The complete file."""
 
@@ -212,6 +220,7 @@ class FileModel(ConfigModel):
         "./lake",
     )
     storage: StorageModel | None = _key("How the object store of the lake is reached.", {"region": "eu-central-1"})
+    limits: LimitsModel | None = _key("Limits of the process.", {"connections": 200})
     defaults: SettingsModel | None = _key("Settings of every workspace that does not set its own.", {"settle": "10m"})
     workspaces: list[WorkspaceModel] = _required(
         "The workspaces to collect from.",

@@ -98,6 +98,13 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of the process, whatever the number of workspaces. `connections`: open at once, idle ones included."""
+
+    connections: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """An app. `segments`: the names it is restricted to (None: all, empty: none). Dates are local, both included."""
 
@@ -157,3 +164,4 @@ class Config:
     workspaces: tuple[Workspace, ...]
     warnings: tuple[str, ...] = ()
     storage: Storage = Storage()
+    limits: Limits = Limits()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,7 +54,10 @@ Record = Callable[[Outcome], Awaitable[None]]
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """A window that is being requested. `attempts` counts requests sent; `waiting`: no request is in flight."""
+    """A window that is being requested. `attempts` counts requests sent; `waiting`: no request is in flight.
+
+    `not_before`: for a deferred window, when the server's wait is over, in monotonic seconds.
+    """
 
     window: Window
     attempts: int = 0
@@ -63,6 +67,7 @@ class PendingRequest:
     error: ApiError | None = None
     requested_at: datetime | None = None
     started: float = 0.0
+    not_before: float | None = None
     scope: CancelScope | None = None
 
     def begin_attempt(self, clock: Clock) -> None:
@@ -100,20 +105,39 @@ class PendingRequest:
         return self.requested_at or clock.now(), round((clock.monotonic() - self.started) * 1000)
 
 
+class _DeferredError(Exception):
+    """The server wants a longer wait than `retry` allows."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResources:
+    """What a fetcher works with. `connections`: those of the process, shared by all workspaces."""
+
+    throttle: Throttle
+    connections: asyncio.Semaphore
+    clock: Clock
+    rng: Random
+    stop: StopRequest
+
+
 class WorkspaceFetcher:
     """The fetcher of one workspace, for one run."""
 
-    def __init__(
-        self, workspace: Workspace, api: ApiClient, throttle: Throttle, clock: Clock, rng: Random, stop: StopRequest
-    ) -> None:
+    def __init__(self, workspace: Workspace, api: ApiClient, resources: FetchResources) -> None:
         self.progress = FetchProgress(workspace.name)
-        self._workspace, self._api, self._clock, self._rng, self._stop = workspace, api, clock, rng, stop
+        self._workspace, self._api = workspace, api
+        self._clock, self._rng, self._stop = resources.clock, resources.rng, resources.stop
         self._breaker = CircuitBreaker(failure_threshold=workspace.concurrency)
         rate = workspace.rate_limit
-        quota = Quota(rate.per_hour, rate.reserve, rng.random)
-        self._limiter = RateLimiter(quota, throttle, clock, self.progress)
+        quota = Quota(rate.per_hour, rate.reserve, resources.rng.random)
+        self._limiter = RateLimiter(quota, resources.throttle, resources.connections, resources.clock, self.progress)
         self._trial = asyncio.Lock()
         self._pending: set[PendingRequest] = set()
+        self._deferred: deque[PendingRequest] = deque()
         self._halted = ""
         self._refused: dict[SeriesKey, str] = {}
         self._warned = self._clock_checked = False
@@ -131,7 +155,7 @@ class WorkspaceFetcher:
         if self._stop.requested:
             self._halt(self._stop.reason)
         # All workers draw from one iterator. `next` has no await, so each window is drawn exactly once, in order.
-        queue = iter(windows)
+        queue = map(PendingRequest, windows)
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._obey_stop())
             count = min(self._workspace.concurrency, len(windows))
@@ -140,10 +164,17 @@ class WorkspaceFetcher:
             await asyncio.wait([tasks.create_task(self._work(queue, record)) for _ in range(count)])
             stopping.cancel()
 
-    async def _work(self, queue: Iterator[Window], record: Record) -> None:
-        for window in queue:
+    async def _work(self, queue: Iterator[PendingRequest], record: Record) -> None:
+        while request := next(queue, None) or (self._deferred.popleft() if self._deferred else None):
             # Assigned to no variable: this frame would keep the points alive while it waits for the next ones.
-            await record(await self._outcome(window))
+            await self._record(request, record)
+
+    async def _record(self, request: PendingRequest, record: Record) -> None:
+        outcome = await self._outcome(request)
+        if outcome is None:
+            self._deferred.append(request)
+        else:
+            await record(outcome)
 
     async def _obey_stop(self) -> None:
         """On a stop, end all waits at once, and what is still in flight after the grace period."""
@@ -153,14 +184,17 @@ class WorkspaceFetcher:
         for request in tuple(self._pending):
             request.cancel()
 
-    async def _outcome(self, window: Window) -> Outcome:
-        reason = self._stopped(window)
-        if reason:
-            self.progress.skipped += 1
-            return Skipped(window, reason)
-        request = PendingRequest(window)
+    async def _outcome(self, request: PendingRequest) -> Outcome | None:
+        """The outcome; None for a window that is deferred to the end of the run."""
+        if self._stopped(request.window):
+            return self._cancelled(request)
+        if self._waits_too_long(request) and request.error is not None:
+            self.progress.failed += 1
+            return request.failed(request.error, self._clock)
         try:
             reply = await self._cancellable_reply(request)
+        except _DeferredError as deferral:
+            return self._defer(request, deferral.error)
         except ApiError as error:
             self._note_failure(request, error)
             self.progress.failed += 1
@@ -170,7 +204,12 @@ class WorkspaceFetcher:
         self._breaker.record_answer()
         self.progress.done += 1
         self.progress.rows += len(reply.points.buckets)
-        log.debug("%s: answered with %d points, attempt %d", window.series, len(reply.points.buckets), request.attempts)
+        log.debug(
+            "%s: answered with %d points, attempt %d",
+            request.window.series,
+            len(reply.points.buckets),
+            request.attempts,
+        )
         return request.answered(reply, self._clock)
 
     async def _cancellable_reply(self, request: PendingRequest) -> Reply:
@@ -180,6 +219,8 @@ class WorkspaceFetcher:
             # Only inside the scope: a request in `_pending` can be cancelled at any moment.
             self._pending.add(request)
             try:
+                if request.not_before is not None:
+                    await self._clock.sleep(max(0.0, request.not_before - self._clock.monotonic()))  # deferred
                 return await self._reply(request)
             finally:
                 # However the request ends, the next window may go on trial: a trial that is never ended would block all
@@ -225,6 +266,8 @@ class WorkspaceFetcher:
             except ApiError as error:
                 headers, refused = error.headers, isinstance(error, QuotaExhaustedError)
                 self._note_attempt(request, error)
+                if isinstance(error, RetryableError) and (headers.retry_after or 0) > self._workspace.retry.max_seconds:
+                    raise _DeferredError(error) from None
                 if not refused or request.pauses > MAX_PAUSES or self._stopped(request.window):
                     raise
             else:
@@ -275,6 +318,29 @@ class WorkspaceFetcher:
         for request in tuple(self._pending):
             if request.waiting and key in (None, request.window.series.key):
                 request.cancel()
+
+    def _defer(self, request: PendingRequest, error: ApiError) -> Outcome | None:
+        """The server wants a longer wait than `retry.max_seconds`: try the window once more at the end of the run.
+
+        It counts as a failed window for the breaker, so that a server which answers all requests that way stops the
+        workspace. If the wait is not over soon after the end of the other windows, the next run requests the window.
+        """
+        now, wait = self._clock.monotonic(), error.headers.retry_after or 0.0
+        first = request.not_before is None
+        request.not_before = now + wait
+        self._breaker.record_failed_window()
+        if self._breaker.open_reason:
+            self._halt(f"{self._breaker.open_reason}; the last: {error}")
+        elif first:
+            log.warning("%s: deferred, the server wants a wait of %.0f s: %s", request.window.series, wait, error)
+            return None
+        self.progress.failed += 1
+        return request.failed(error, self._clock)
+
+    def _waits_too_long(self, request: PendingRequest) -> bool:
+        """Whether the wait of a deferred window ends later than a backoff may."""
+        now, longest = self._clock.monotonic(), self._workspace.retry.max_seconds
+        return request.not_before is not None and request.not_before - now > longest
 
     def _cancelled(self, request: PendingRequest) -> Outcome:
         outcome = request.cancelled(self._stopped(request.window), self._clock)

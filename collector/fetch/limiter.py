@@ -1,4 +1,4 @@
-"""When a request may be sent: the quota of the hour, and the throttle of the second.
+"""When a request may be sent: the quota of the hour, the throttle of the second, and a free connection.
 
 In: a request that wants to be sent. Out: the permission, counted. Every attempt passes here, retries included, so
 everything that is sent is counted. What the quota knows is in `quota.py`; what a request means is in `fetcher.py`.
@@ -26,9 +26,6 @@ log = logging.getLogger(__name__)
 _CHECK_SECONDS = 30.0
 """A long pause is slept in slices, so that a machine that was suspended, or whose clock was set, is noticed in time."""
 
-_TOO_LATE_SECONDS = 0.002
-"""After this long the throttle is asked again: its permission was for a second that may be full by now."""
-
 _LOST_SECONDS = 0.006
 """How much closer two requests may come on the way from the throttle to the wire, out of each second."""
 
@@ -48,8 +45,12 @@ _POLL_SECONDS = 0.001
 class Throttle(Protocol):
     """Limits the requests of a second. One caller waits at a time: the limiter's turnstile sees to that."""
 
+    async def ready(self) -> None:
+        """Wait until one more request may be sent, without counting it."""
+        ...
+
     async def acquire(self) -> None:
-        """Wait until one more request may be sent; at once, without a task switch, where there is room."""
+        """Count one request. Returns at once, without a task switch, where `ready` has just returned."""
         ...
 
 
@@ -73,17 +74,27 @@ class EvenThrottle:
         self._spacing = (1 + 1.2 * _LOST_SECONDS) / per_second
         self._due = -math.inf
 
-    async def acquire(self) -> None:
-        """Wait until one more request may be sent."""
+    async def ready(self) -> None:
+        """Wait until the next request is due."""
         now = time.monotonic()
-        # Each request is due one spacing after the previous one was due, not after it was sent: a sleep that ends late
-        # does not shift the requests that follow.
-        due = self._due + self._spacing
-        self._due = now if due < now - _IDLE_SECONDS else max(due, now - _CATCH_UP_SECONDS)
+        due = self._next_due(now)
+        if due > now + _TICK_SECONDS:
+            await asyncio.sleep(due - now)
+
+    async def acquire(self) -> None:
+        """Wait until one more request may be sent, and count it."""
+        now = time.monotonic()
+        self._due = self._next_due(now)
         if self._due > now + _TICK_SECONDS:
             await asyncio.sleep(self._due - now)
         # The spacing alone keeps no promise when the loop was blocked. The throttle counts what it lets pass.
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it declares types and has none
+
+    def _next_due(self, now: float) -> float:
+        # Each request is due one spacing after the previous one was due, not after it was sent: a sleep that ends late
+        # does not shift the requests that follow.
+        due = self._due + self._spacing
+        return now if due < now - _IDLE_SECONDS else max(due, now - _CATCH_UP_SECONDS)
 
 
 def _limit_and_period(per_second: float) -> tuple[int, float]:
@@ -97,10 +108,16 @@ def _limit_and_period(per_second: float) -> tuple[int, float]:
 
 
 class RateLimiter:
-    """The limiter of one workspace: `acquire` before each request, `release` after it."""
+    """The limiter of one workspace: `acquire` before each request, `release` after it.
 
-    def __init__(self, quota: Quota, throttle: Throttle, clock: Clock, progress: FetchProgress) -> None:
-        self._quota, self._throttle, self._clock, self._progress = quota, throttle, clock, progress
+    `connections` are those of the process, one for each request in flight, and shared by all workspaces.
+    """
+
+    def __init__(
+        self, quota: Quota, throttle: Throttle, connections: asyncio.Semaphore, clock: Clock, progress: FetchProgress
+    ) -> None:
+        self._quota, self._throttle, self._connections = quota, throttle, connections
+        self._clock, self._progress = clock, progress
         self._turnstile = _Turnstile()
         self._changed = asyncio.Event()
 
@@ -111,16 +128,20 @@ class RateLimiter:
         # goes on in the same step of the event loop: no time passes between the permission and the request.
         async with self._turnstile:
             while True:
-                await self._throttle.acquire()
-                # No await from `may_send` to `count_sent`: nothing else is counted in between. A permission of the
-                # throttle that is not used, because of a pause or because it is late, is lost, so errors are on the
-                # slow side.
-                permitted = self._clock.monotonic()
+                await self._throttle.ready()
                 if not self._quota.may_send(self._clock.now()):
                     await self._wait_for_quota()
-                elif self._clock.monotonic() - permitted <= _TOO_LATE_SECONDS:
+                    continue
+                # A connection is taken only when the request could be sent at once, so that a workspace that waits for
+                # its rate or its quota holds none. Connections are handed out in the order of arrival, and one caller
+                # a workspace waits here: so workspaces take turns, however many windows each of them has.
+                await self._connections.acquire()
+                # No await between the last look at the quota and `count_sent`: nothing else is counted in between. A
+                # permission of the throttle that is not used is lost, so errors are on the slow side.
+                if await self._permitted():
                     self._progress.paused_until = None
                     return self._quota.count_sent(self._clock.now())
+                self._connections.release()
 
     def release(self, epoch: int, headers: RateLimitHeaders, *, refused: bool = False) -> None:
         """The request ended: with a reply, without one (NO_HEADERS), or (`refused`) with a 429."""
@@ -128,7 +149,17 @@ class RateLimiter:
         record(epoch, headers, self._clock.now())
         self._progress.quota_remaining = self._quota.remaining
         self._progress.quota_limit = self._quota.limit
+        self._connections.release()
         self._changed.set()
+
+    async def _permitted(self) -> bool:
+        """Ask throttle and quota again, since time may have passed. The connection is given back where this fails."""
+        try:
+            await self._throttle.acquire()
+        except BaseException:
+            self._connections.release()
+            raise
+        return self._quota.may_send(self._clock.now())
 
     async def _wait_for_quota(self) -> None:
         """Wait for the end of a pause (or a slice of it) or, where there is none, for the next reply."""

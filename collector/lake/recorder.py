@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SMALL_BUFFER = 1_000
+"""Points. A buffer that is smaller is not written early: hundreds of tiny entries would cost more than they free."""
+
 
 class Offload(Protocol):
     """Runs a function off the event loop."""
@@ -38,7 +41,7 @@ class Offload(Protocol):
 class RecorderLimits:
     """When the buffer is written to the journal (points, seconds), and when the journal is landed during a run (bytes).
 
-    An outcome waits for at most `flush_seconds`, unless an entry or a landing is being written at the time.
+    An outcome waits for at most `flush_seconds`, unless an entry is being written at the time.
     """
 
     flush_points: int = 100_000
@@ -60,28 +63,50 @@ class OutcomeCounts:
     skip_reasons: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class PointBudget:
+    """Points that the buffers of all workspaces of the process hold together. Above `limit`, buffers are written early.
+
+    Each workspace's own limit is enough for a few workspaces. For hundreds, the sum is what the memory has to hold.
+    """
+
+    limit: int = 2_000_000
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderResources:
+    """What a recorder works with. `landings`: those of the process that may be at work at once; `points`: likewise."""
+
+    clock: Clock
+    offload: Offload
+    landings: asyncio.Semaphore
+    points: PointBudget
+    limits: RecorderLimits = RecorderLimits()
+
+
 class Recorder:
-    """Records the outcomes of one workspace's run: call `record` for each, and then `close`.
+    """Records the outcomes of one workspace's run: `start`, then `record` for each, then `close`.
 
     `landing_id` is that of the first landing; those that follow count its number up.
     """
 
-    def __init__(
-        self,
-        lake: WorkspaceLake,
-        landing_id: LandingId,
-        clock: Clock,
-        offload: Offload,
-        limits: RecorderLimits = RecorderLimits(),
-    ) -> None:
+    def __init__(self, lake: WorkspaceLake, landing_id: LandingId, resources: RecorderResources) -> None:
         self.counts = OutcomeCounts()
-        self._lake, self._landing_id, self._limits = lake, landing_id, limits
-        self._clock, self._offload = clock, offload
+        self._lake, self._landing_id, self._limits = lake, landing_id, resources.limits
+        self._clock, self._offload = resources.clock, resources.offload
+        self._landings, self._budget = resources.landings, resources.points
         self._buffer: list[Outcome] = []
         self._points = 0  # in the buffer
-        self._buffered_since = clock.monotonic()
+        self._buffered_since = self._clock.monotonic()
         self._entries = self._bytes = 0  # of the journal
         self._writing = asyncio.Lock()
+        self._landing: asyncio.Task[None] | None = None
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Flush and land in tasks of the group, so that a failure there ends the workspace's run at once."""
+        self._tasks = tasks
+        self._flushing = tasks.create_task(self._flush_often())
 
     async def record(self, outcome: Outcome) -> None:
         """Record one outcome. Waits while a full buffer is written."""
@@ -94,25 +119,10 @@ class Recorder:
         self._buffer.append(outcome)
         if isinstance(outcome, Answered):
             self._points += len(outcome.buckets)
-        if self._points >= self._limits.flush_points:
-            await self.flush()
-
-    async def flush_often(self) -> None:
-        """Flush whenever the oldest outcome in the buffer is about to be `flush_seconds` old. Runs until cancelled."""
-        while True:
-            # Checked five times in the period. What is older than four fifths of it would be too old at the next check.
-            await self._clock.sleep(self._limits.flush_seconds / 5)
-            if self._buffer and self._clock.monotonic() - self._buffered_since >= self._limits.flush_seconds * 0.8:
-                await self.flush()
-
-    async def flush(self) -> None:
-        """Write the buffer to the journal, and land the journal where it is larger than its limit."""
-        # One entry or landing at a time. A caller of `record` with a full buffer waits here, and with it the requests
-        # of its worker: so the buffer is bounded when the disk is slower than the API.
-        async with self._writing:
-            await self._write()
-            if self._bytes >= self._limits.land_bytes:
-                await self._land()
+            self._budget.used += len(outcome.buckets)
+        over_budget = self._budget.used > self._budget.limit and self._points >= _SMALL_BUFFER
+        if over_budget or self._points >= self._limits.flush_points:
+            await self._flush()
 
     async def close(self) -> None:
         """Write and land everything that was recorded."""
@@ -121,24 +131,61 @@ class Recorder:
             self._buffer += self.counts.skips.values()
             await self._write()
             if self._entries:
-                await self._land()
+                await self._seal()
+            await self._landed()
+        self._flushing.cancel()
+
+    async def _flush_often(self) -> None:
+        """Flush whenever the oldest outcome in the buffer is about to be `flush_seconds` old. Runs until cancelled."""
+        while True:
+            # Checked five times in the period. What is older than four fifths would be too old at the next check.
+            await self._clock.sleep(self._limits.flush_seconds / 5)
+            if self._buffer and self._clock.monotonic() - self._buffered_since >= self._limits.flush_seconds * 0.8:
+                await self._flush()
+
+    async def _flush(self) -> None:
+        """Write the buffer to the journal, and land the journal where it is larger than its limit."""
+        # One entry at a time. A caller of `record` with a full buffer waits here, and with it the requests of its
+        # worker: so the buffer is bounded when the disk is slower than the API.
+        async with self._writing:
+            await self._write()
+            if self._bytes >= self._limits.land_bytes:
+                await self._seal()
 
     async def _write(self) -> None:
         # The buffer is taken before the first await: outcomes that are recorded meanwhile go to the next entry.
-        outcomes, self._buffer, self._points = self._buffer, [], 0
+        outcomes, self._buffer = self._buffer, []
+        points, self._points = self._points, 0
         if outcomes:
             self._entries += 1
             lake, landing_id, number = self._lake, self._landing_id, self._entries
             self._bytes += await self._offload(
                 lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes)
             )
+        self._budget.used -= points
 
-    async def _land(self) -> None:
-        self.counts.landed += await self._offload(lambda: _land_journal(self._lake, self._landing_id))
-        # Entries from here on belong to the next journal. Where the landing failed, this is not reached: the journal
-        # keeps its name, and the next run lands it.
-        self._landing_id = replace(self._landing_id, number=self._landing_id.number + 1)
+    async def _seal(self) -> None:
+        """Land the journal while the next one fills.
+
+        One landing at a time: where the next journal is full before this one has landed, the flush waits, and soon the
+        workers, too. So there are never more than two journals.
+        """
+        await self._landed()
+        # Entries from here on belong to the next journal. If the landing fails, this one keeps its name, and the next
+        # run lands it.
+        sealed = self._landing_id
+        self._landing_id = replace(sealed, number=sealed.number + 1)
         self._entries = self._bytes = 0
+        self._landing = self._tasks.create_task(self._land(sealed))
+
+    async def _land(self, sealed: LandingId) -> None:
+        async with self._landings:
+            self.counts.landed += await self._offload(lambda: _land_journal(self._lake, sealed))
+
+    async def _landed(self) -> None:
+        """Wait for the landing that is at work, if any."""
+        if self._landing is not None:
+            await self._landing
 
     def _count(self, outcome: Answered | Failed) -> None:
         self.counts.attempts += outcome.attempts

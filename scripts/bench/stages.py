@@ -25,11 +25,11 @@ from collector.clock import SystemClock
 from collector.commands import on_a_thread
 from collector.config.load import load
 from collector.environment import Environment, RunOptions
-from collector.fetch.fetcher import WorkspaceFetcher
+from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.fetch.limiter import EvenThrottle
 from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
-from collector.lake.recorder import RecorderLimits
+from collector.lake.recorder import PointBudget, RecorderResources
 from collector.lake.stores import store_factory
 from collector.plan import plan
 from collector.run import run
@@ -70,7 +70,8 @@ async def fetcher(workspace: Workspace, windows: Sequence[Window]) -> None:
         throttle = EvenThrottle(workspace.rate_limit.per_second)
         client = ApiClient(workspace, network, clock)
         rng = random.Random()  # noqa: S311  # jitter
-        await WorkspaceFetcher(workspace, client, throttle, clock, rng, StopRequest()).collect(windows, drop)
+        resources = FetchResources(throttle, asyncio.Semaphore(workspace.concurrency), clock, rng, StopRequest())
+        await WorkspaceFetcher(workspace, client, resources).collect(windows, drop)
 
 
 async def _concurrently(
@@ -97,7 +98,7 @@ async def complete_run(config: Config, spent: dict[str, float]) -> None:
             finally:
                 spent[_PARTS.get(work.__qualname__, "lock and coverage")] += time.thread_time() - started
 
-        return await on_a_thread(on_thread)
+        return await on_a_thread(None, on_thread)
 
     async with AiohttpTransport() as network:
         await run(config, RunOptions("budget", AS_OF), _environment(config, network, timed), lambda *_: nullcontext())
@@ -112,9 +113,11 @@ def _environment(config: Config, network: Transport, offload: Offload) -> Enviro
         throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
         rng=random.Random(),  # noqa: S311  # jitter
         offload=offload,
+        renew=offload,
+        connections=asyncio.Semaphore(200),
         stop=StopRequest(),
         process=ProcessIdentity.current(),
-        recorder_limits=RecorderLimits(),
+        recorder=RecorderResources(SystemClock(), offload, asyncio.Semaphore(4), PointBudget()),
     )
 
 

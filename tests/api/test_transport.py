@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -349,3 +349,38 @@ def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     assert "could not connect to the proxy for rest.test" in ask_in_vain("http://rest.test/")
+
+
+def test_idle_connections_are_closed_to_make_room() -> None:
+    """Requests to many hosts leave no more connections open than permitted, and the newest idle ones are kept."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    opened: list[int] = []
+    most = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal most
+        port = writer.get_extra_info("sockname")[1]
+        opened.append(port)
+        most = max(most, len(opened))
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(reply)
+        opened.remove(port)
+        writer.close()
+
+    async def main() -> list[int]:
+        servers = [await asyncio.start_server(serve, "127.0.0.1", 0) for _ in range(6)]
+        ports = [server.sockets[0].getsockname()[1] for server in servers]
+        async with AiohttpTransport(connections=3) as transport:
+            for port in [*ports, *ports[-2:]]:
+                await transport.get(Request(URL(f"http://127.0.0.1:{port}/"), {}))
+                await asyncio.sleep(0.01)  # the server notices what was closed
+            kept = list(opened)
+        for server in servers:
+            server.close()
+        await asyncio.sleep(0.01)
+        return [ports.index(port) for port in kept]
+
+    assert asyncio.run(main()) == [3, 4, 5]
+    assert most <= 4, "the server may see a new connection before the closed one"

@@ -18,6 +18,7 @@ SCHEMA = schema()
 PLACES = {
     "FileModel": (),
     "StorageModel": ("storage",),
+    "LimitsModel": ("limits",),
     "SettingsModel": ("defaults",),
     "WorkspaceModel": ("workspaces", 0),
     "AppModel": ("workspaces", 0, "apps", 0),

@@ -135,10 +135,44 @@ def test_attempts_end() -> None:
 
 
 def test_retry_after_is_the_least_wait() -> None:
-    """A `Retry-After` of a 503 is waited for at least."""
-    server = VirtualBraze(fault=lambda _, count: failing(503, retry_after="90") if count == 1 else None)
+    """The `Retry-After` of a 503 is waited for, up to the longest backoff."""
+    server = VirtualBraze(fault=lambda _, count: failing(503, retry_after="50") if count == 1 else None)
     collect(server, make_windows(1))
-    assert server.requests[1][0] - server.requests[0][0] >= 90
+    assert server.requests[1][0] - server.requests[0][0] >= 50
+
+
+def test_a_window_with_a_longer_wait_goes_to_the_end_of_the_run() -> None:
+    """A `Retry-After` above the longest backoff defers the window: the others go on, and it is tried after them."""
+    server = VirtualBraze(fault=lambda _, count: failing(503, retry_after="90") if count == 5 else None)
+    windows = make_windows(2000)
+    outcomes = collect(server, windows, workspace=make_workspace(concurrency=1))
+    assert kinds(outcomes) == {"Answered": 2000}
+    assert outcomes[-1].window is windows[4]
+    assert server.requests[-1][0] - server.requests[4][0] >= 90
+
+
+def test_a_wait_beyond_the_end_of_the_run_is_left_to_the_next() -> None:
+    """A window that is told to wait an hour fails with its last error, and the run does not wait for it."""
+    server = VirtualBraze(fault=lambda _, count: failing(503, retry_after="3600") if count == 5 else None)
+
+    async def main() -> tuple[list[Outcome], float]:
+        outcomes = await FetchRun(server, make_workspace(concurrency=1)).collect(make_windows(20))
+        return outcomes, asyncio.get_running_loop().time()
+
+    outcomes, seconds = run(main)
+    assert kinds(outcomes) == {"Answered": 19, "Failed": 1}
+    failed = outcomes[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.attempts, failed.http_status) == (1, 503)
+    assert seconds < 60
+
+
+def test_a_server_that_only_defers_stops_its_workspace() -> None:
+    """Each such answer counts as a failed window, so ten of them in a row end the workspace's requests."""
+    server = VirtualBraze(fault=lambda *_: failing(503, retry_after="3600"))
+    outcomes = collect(server, make_windows(5000))
+    assert "Answered" not in kinds(outcomes)
+    assert len(server.requests) <= 10 + 8
 
 
 def test_a_429_pauses_the_whole_workspace_and_uses_up_no_attempt() -> None:
@@ -323,7 +357,7 @@ def test_a_stop_ends_each_kind_of_wait_at_once() -> None:
         return kinds(outcomes), asyncio.get_running_loop().time() - began
 
     async def main() -> None:
-        backoff = await stopped(VirtualBraze(fault=lambda *_: failing(503, retry_after="600")), FixedThrottle(1000))
+        backoff = await stopped(VirtualBraze(fault=lambda *_: failing(503, retry_after="55")), FixedThrottle(1000))
         pause = await stopped(VirtualBraze(fault=lambda *_: failing(429, retry_after="600")), FixedThrottle(1000))
         throttle = await stopped(VirtualBraze(), FixedThrottle(0.01))
         assert [kinds for kinds, _ in (backoff, pause, throttle)] == [

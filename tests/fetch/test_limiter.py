@@ -11,7 +11,7 @@ from collector.api.headers import NO_HEADERS, RateLimitHeaders
 from collector.fetch.limiter import EvenThrottle, RateLimiter
 from collector.fetch.progress import FetchProgress
 from collector.fetch.quota import Quota
-from tests.support.virtual import VirtualClock, VirtualLoop, run, throttled_by
+from tests.support.virtual import FreeThrottle, VirtualClock, VirtualLoop, run, throttled_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def sent_through(
         assert isinstance(loop, VirtualLoop)
         loop.hold_up(1000.0)
         with throttled_by(loop):
-            limiter = RateLimiter(quota, throttle, clock, FetchProgress("acme"))
+            limiter = RateLimiter(quota, throttle, asyncio.Semaphore(1000), clock, FetchProgress("acme"))
 
             async def work() -> None:
                 while clock.monotonic() < 1000 + SECONDS:
@@ -91,7 +91,8 @@ def test_a_waiter_that_is_cancelled_blocks_no_other() -> None:
     """Callers that are cancelled while they wait, even in the step in which they are woken, leave the way free."""
 
     async def main() -> None:
-        limiter = RateLimiter(Quota(10**9, 0, random.random), EvenThrottle(1000), VirtualClock(), FetchProgress("acme"))
+        quota, connections = Quota(10**9, 0, random.random), asyncio.Semaphore(1000)
+        limiter = RateLimiter(quota, EvenThrottle(1000), connections, VirtualClock(), FetchProgress("acme"))
         limiter.release(await limiter.acquire(), NO_HEADERS)
         for number in range(50):
             waiters = [asyncio.create_task(limiter.acquire()) for _ in range(20)]
@@ -109,3 +110,48 @@ def test_a_waiter_that_is_cancelled_blocks_no_other() -> None:
             await asyncio.wait_for(main(), 100)
 
     run(on_time)
+
+
+def test_a_workspace_that_waits_holds_no_connection() -> None:
+    """While a workspace is paused by a 429, all connections of the process are free for the others."""
+
+    async def main() -> None:
+        connections, clock = asyncio.Semaphore(2), VirtualClock()
+        paused = RateLimiter(Quota(10**9, 0, lambda: 0.0), FreeThrottle(), connections, clock, FetchProgress("paused"))
+        epoch = await paused.acquire()
+        paused.release(epoch, RateLimitHeaders(retry_after=600.0), refused=True)
+        waiting = [asyncio.create_task(paused.acquire()) for _ in range(5)]
+        other = RateLimiter(Quota(10**9, 0, lambda: 0.0), FreeThrottle(), connections, clock, FetchProgress("other"))
+        for _ in range(10):
+            other.release(await asyncio.wait_for(other.acquire(), 1), NO_HEADERS)
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    run(main)
+
+
+def test_workspaces_take_turns_at_the_connections() -> None:
+    """With one connection, a workspace with ten windows gets every second one beside a workspace with thousands."""
+
+    async def main() -> list[str]:
+        connections, clock, sent = asyncio.Semaphore(1), VirtualClock(), []
+
+        async def work(limiter: RateLimiter, name: str, count: int) -> None:
+            for _ in range(count):
+                epoch = await limiter.acquire()
+                sent.append(name)
+                await asyncio.sleep(0.01)
+                limiter.release(epoch, NO_HEADERS)
+
+        async with asyncio.TaskGroup() as tasks:
+            for name, workers, count in (("large", 32, 100), ("small", 1, 10)):
+                quota = Quota(10**9, 0, lambda: 0.0)
+                limiter = RateLimiter(quota, FreeThrottle(), connections, clock, FetchProgress(name))
+                for _ in range(workers):
+                    tasks.create_task(work(limiter, name, count))
+        return sent
+
+    sent = run(main)
+    assert sent[:30].count("small") == 10

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from collector.environment import Environment
 from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
-from collector.lake.recorder import RecorderLimits
+from collector.lake.recorder import PointBudget, RecorderLimits, RecorderResources
 from collector.run import run
 from tests.simulation.memory_store import Disk, MemoryStore
 from tests.simulation.simulated_braze import GOOD_NETWORK, Network, SimulatedBraze
@@ -117,9 +117,13 @@ async def _main(
         throttle=lambda workspace: FixedThrottle(workspace.rate_limit.per_second),
         rng=rng,
         offload=_inline,
+        renew=_inline,
+        connections=asyncio.Semaphore(rng.choice((2, 1000))),
         stop=stop,
         process=ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "long ago"),
-        recorder_limits=one_run.limits,
+        recorder=RecorderResources(
+            clock, _inline, asyncio.Semaphore(2), PointBudget(rng.choice((500, 10**9))), one_run.limits
+        ),
     )
     _interrupt(one_run.interruption, stop)
     try:

@@ -10,6 +10,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from collector.environment import Environment, RunOptions
 from collector.fetch.limiter import EvenThrottle
 from collector.fetch.stop import StopRequest
 from collector.lake.process import ProcessIdentity
-from collector.lake.recorder import RecorderLimits
+from collector.lake.recorder import PointBudget, RecorderResources
 from collector.lake.stores import open_store
 from collector.run import run
 
@@ -102,6 +103,7 @@ def stores_of(config: Config) -> Callable[[str], Store]:
 async def _collect(
     config: Config, as_of: datetime, run_id: str, clock: Clock, store: Callable[[str], Store]
 ) -> Summary:
+    offload = partial(on_a_thread, None)
     async with AiohttpTransport() as transport:
         env = Environment(
             clock=clock,
@@ -109,10 +111,12 @@ async def _collect(
             transport=transport,
             throttle=lambda workspace: EvenThrottle(workspace.rate_limit.per_second),
             rng=Random(run_id),  # noqa: S311  # jitter is no secret
-            offload=on_a_thread,
+            offload=offload,
+            renew=offload,
+            connections=asyncio.Semaphore(100),
             stop=StopRequest(),
             process=ProcessIdentity.current(),
-            recorder_limits=RecorderLimits(),
+            recorder=RecorderResources(clock, offload, asyncio.Semaphore(4), PointBudget()),
         )
         return await run(config, RunOptions(run_id, as_of), env, no_progress)
 

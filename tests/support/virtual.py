@@ -22,7 +22,7 @@ from collector.api.request import Request
 from collector.api.transport import Response
 from collector.config.settings import RateLimit, Retry, Secret, Workspace
 from collector.fetch import limiter
-from collector.fetch.fetcher import WorkspaceFetcher
+from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.fetch.stop import StopRequest
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit, Window
 from collector.testing import FakeTransport
@@ -92,6 +92,9 @@ class FreeThrottle:
     def __init__(self) -> None:
         self.count = 0
 
+    async def ready(self) -> None:
+        pass
+
     async def acquire(self) -> None:
         self.count += 1
 
@@ -103,12 +106,12 @@ class FixedThrottle:
         self._gap = 1 / per_second
         self._next = 0.0
 
+    async def ready(self) -> None:
+        await asyncio.sleep(max(0.0, self._next - asyncio.get_running_loop().time()))
+
     async def acquire(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now)
-        wait, self._next = self._next - now, self._next + self._gap
-        if wait > 0:
-            await asyncio.sleep(wait)
+        await self.ready()
+        self._next = asyncio.get_running_loop().time() + self._gap
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -227,11 +230,14 @@ class FetchRun:
     stop: StopRequest = field(default_factory=lambda: StopRequest(grace_seconds=5))
     throttle: FreeThrottle | FixedThrottle = field(default_factory=FreeThrottle)
     clock: VirtualClock = field(default_factory=VirtualClock)
+    connections: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1000))
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         api = ApiClient(self.workspace, FakeTransport(self.server), self.clock)
-        self.fetcher = WorkspaceFetcher(self.workspace, api, self.throttle, self.clock, random.Random(3), self.stop)  # noqa: S311
+        rng = random.Random(3)  # noqa: S311
+        resources = FetchResources(self.throttle, self.connections, self.clock, rng, self.stop)
+        self.fetcher = WorkspaceFetcher(self.workspace, api, resources)
 
     async def collect(self, windows: list[Window]) -> list[Outcome]:
         async def record(outcome: Outcome) -> None:
