@@ -14,7 +14,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  CONFIG=FILE sets the config file (default: $(CONFIG)). ARGS="…" passes options on: make plan ARGS="--json"'
 
-setup: $(VENV)/installed ## Install the collector into .venv
+setup: $(VENV)/installed ## Install the collector into .venv (EXTRA='[sql]' or '[objects]': with an extra)
 
 demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, queries over the Parquet files
 	@$(BIN)/python scripts/demo.py
@@ -40,7 +40,7 @@ test-lakes: $(VENV)/installed-lakes ## Run the tests of all object stores and of
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/installed-dev ## Kill KILLS runs and simulate SEEDS months (200, 2000: half an hour on two cores; 50, 100: three minutes)
+soak: $(VENV)/installed-dev ## Kill runs and simulate months for half an hour (KILLS=200 SEEDS=2000)
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
 fuzz: $(VENV)/installed-fuzz ## Fuzz replies, headers and config files, SECONDS each (60); keep the inputs that reach new code
@@ -79,6 +79,11 @@ $(VENV)/installed $(VENV)/installed-sql $(VENV)/installed-dev $(VENV)/installed-
 	@echo 'installing the collector$(EXTRA) into $(VENV) …'
 	@$(INSTALL) --editable '.$(EXTRA)'
 	@touch $@
+
+# A given EXTRA has no stamp of its own, so `make setup EXTRA='[objects]'` installs each time.
+ifeq ($(origin EXTRA),command line)
+.PHONY: $(VENV)/installed
+endif
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
