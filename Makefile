@@ -12,14 +12,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  CONFIG=FILE sets the config file (default: $(CONFIG)). ARGS="…" passes options on: make plan ARGS="--json"'
+	@echo '  CONFIG=FILE sets the config file (default: $(CONFIG))'
+	@echo '  ARGS="…" passes options on: make plan ARGS="--json"'
 
-setup: $(VENV)/installed ## Install the collector into .venv
+setup: $(VENV)/installed ## Install the collector into .venv; EXTRA='[sql]' adds an extra
 
-demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, queries over the Parquet files
+demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, and queries
 	@$(BIN)/python scripts/demo.py
 
-collect: $(VENV)/installed ## The nightly job: collect what CONFIG declares and the lake lacks
+collect: $(VENV)/installed ## The nightly job: collect what the lake lacks
 	@$(BIN)/collector --config $(CONFIG) run $(ARGS)
 
 plan: $(VENV)/installed ## Show what a run requests and what it costs; send nothing
@@ -36,17 +37,17 @@ test: $(VENV)/installed-dev ## Run the tests
 	  --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation
 
-test-lakes: $(VENV)/installed-lakes ## Run the tests of all object stores and of Spark, with each server that can be installed
+test-lakes: $(VENV)/installed-lakes ## Run the tests of other object stores and of Spark
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/installed-dev ## Kill KILLS runs and simulate SEEDS months (200, 2000: half an hour on two cores; 50, 100: three minutes)
+soak: $(VENV)/installed-dev ## Kill runs and simulate months: KILLS=200 SEEDS=2000, half an hour
 	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
 
-fuzz: $(VENV)/installed-fuzz ## Fuzz replies, headers and config files, SECONDS each (60); keep the inputs that reach new code
+fuzz: $(VENV)/installed-fuzz ## Fuzz replies, headers and configs, SECONDS=60 each
 	@$(BIN)/python scripts/fuzz.py --seconds $(or $(SECONDS),60) $(ARGS)
 
-bench: $(VENV)/installed ## Measure requests a second, side by side with a bare client loop and other tools
+bench: $(VENV)/installed ## Measure requests a second, beside other tools
 	@$(BIN)/python -m scripts.bench throughput $(ARGS)
 
 bench-memory: $(VENV)/installed ## Measure the memory of runs of 2.5 and 25 million rows
@@ -58,14 +59,14 @@ check: $(VENV)/installed-dev ## Check lint, formatting, types and import layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: $(VENV)/installed-dev ## Update constraints.txt to the newest versions that fit pyproject.toml
+lock: $(VENV)/installed-dev ## Update constraints.txt to the newest versions that fit
 	@scripts/lock.sh $(PYTHON)
 
 wheel: $(BIN)/python ## Build a wheel into dist/, to install without this checkout
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-clean: ## Remove .venv, dist, caches, the demo's lake and the bench's files
+clean: ## Remove everything that the targets installed or wrote
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -79,6 +80,11 @@ $(VENV)/installed $(VENV)/installed-sql $(VENV)/installed-dev $(VENV)/installed-
 	@echo 'installing the collector$(EXTRA) into $(VENV) …'
 	@$(INSTALL) --editable '.$(EXTRA)'
 	@touch $@
+
+# A given EXTRA has no stamp of its own, so `make setup EXTRA='[objects]'` installs each time.
+ifeq ($(origin EXTRA),command line)
+.PHONY: $(VENV)/installed
+endif
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""`make demo`: the stand-in API, a first run, queries, a second run with nothing to do, and the run of the next night.
+"""`make demo`: the simulated API, a first run, queries, a second run with nothing to do, and the run of the next night.
 
 Everything runs on this machine. The stand-in is started on a free port and always stopped at the end.
 """
@@ -84,13 +84,13 @@ def main() -> None:
 
 @contextmanager
 def stand_in() -> Iterator[str]:
-    """Serve the stand-in API while the block runs; yields its URL."""
+    """Serve the simulated API while the block runs; yields its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     text = (ROOT / "config/demo.yaml").read_text()
     CONFIG.write_text(text.replace("http://127.0.0.1:8787", url).replace("lake: ../demo-lake", "lake: ./lake"))
     arguments = ["simulate", "--port", str(port), "--latency", "5-25"]
-    say("The stand-in API, on this machine.", arguments)
+    say("The simulated API, on this machine.", arguments)
     with subprocess.Popen([*COLLECTOR, *arguments], stderr=subprocess.PIPE) as server:
         try:
             wait_for(url, server)
@@ -113,14 +113,14 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the stand-in answers; ends the demo if it does not start."""
     for _ in range(200):
         if server.poll() is not None:
-            sys.exit(f"the stand-in did not start: {server.stderr.read().decode() if server.stderr else ''}")
+            sys.exit(f"the simulated API did not start: {server.stderr.read().decode() if server.stderr else ''}")
         try:
             urllib.request.urlopen(f"{url}/_simulator/stats").close()  # noqa: S310  # this machine's own stand-in
         except urllib.error.URLError:
             time.sleep(0.05)
         else:
             return
-    sys.exit("the stand-in did not answer within ten seconds")
+    sys.exit("the simulated API did not answer within ten seconds")
 
 
 def step(title: str, *arguments: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +139,20 @@ def test_every_make_target_is_in_the_docs() -> None:
     assert set(phony[1].split()) == set(targets)
     text = "\n".join(PAGES.values())
     assert [target for target in targets if not re.search(rf"make {target}(?![\w-])", text)] == ["help"]
+
+
+def test_setup_installs_an_extra_beside_what_is_installed(tmp_path: Path) -> None:
+    """Where .venv is up to date, `make setup` does nothing, and `make setup EXTRA='[objects]'` installs the extra."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", ".venv/bin/python", ".venv/installed"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text() if name == "Makefile" else "")
+
+    def planned(*arguments: str) -> str:
+        command = ["make", "--dry-run", "--file", str(tmp_path / "Makefile"), "setup", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert "pip install" not in planned()
+    assert "'.[objects]'" in planned("EXTRA=[objects]")
 
 
 def test_links_lead_to_files() -> None:

@@ -72,7 +72,7 @@ class PlantedNight(Night):
     [("header", "text", False), ("query", "json", False), ("header", "json", True), ("query", "text", True)],
 )
 def test_a_key_appears_nowhere(tmp_path: Path, auth: str, log_format: str, denied: bool) -> None:
-    """With every fault on and all logs told, the key is in no log, error, report, table or file."""
+    """With every fault on and all logs printed, the key is in no log, error, report, table or file."""
     rates = dict.fromkeys((Fault("500"), Fault("503"), Fault("reset"), Fault("cut"), Fault("html")), 0.1)
     defaults: dict[str, Any] = {"auth": auth, "start": "2026-11-01"}
     night = PlantedNight(

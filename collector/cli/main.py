@@ -29,7 +29,7 @@ def cli(**_: Any) -> None:
       collector plan        show what a run would request, and what it costs
       collector run         the nightly job
     Without a Braze account:
-      collector simulate    serve a stand-in API on this machine
+      collector simulate    serve a simulated API on this machine
 
     \b
     Exit codes:

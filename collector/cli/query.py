@@ -51,7 +51,7 @@ def sql(ctx: click.Context, statement: str | None, result_format: str, output: P
     terminal, from an interactive prompt.
 
     \b
-      collector sql "SELECT date, app, sessions FROM app_days ORDER BY ALL LIMIT 20"
+      collector sql "SELECT date, app, sessions FROM app_days LIMIT 20"
       collector sql "FROM coverage" --format csv --output coverage.csv
       collector sql < report.sql
 
@@ -130,7 +130,7 @@ def _open_session(config: Config) -> Session:
     except ModuleNotFoundError as error:
         if error.name != "duckdb":
             raise
-        raise QueryRefused("sql requires DuckDB: install it with pip install 'braze-session-collector[sql]'") from error
+        raise QueryRefused("sql requires DuckDB, the extra sql: install it with pip install duckdb") from error
     from collector.lake.tables import TABLES
     from collector.query.engines.engine import absent_tables, lake_location
 

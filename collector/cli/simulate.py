@@ -1,4 +1,4 @@
-"""`collector simulate`: the stand-in API on the command line.
+"""`collector simulate`: the simulated API on the command line.
 
 In: the config's workspaces, and options. Out: a server that runs until a signal, or with `--truth` a CSV of what a
 complete collection must hold. The server is imported when it is started.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collector.simulator.simulation import Simulation
 
 
-_HELP = f"""Serve a stand-in for the Braze API on this machine.
+_HELP = f"""Serve a simulated Braze API on this machine.
 
 It answers GET /sessions/data_series and GET /segments/list for the workspaces of the config, with the parameters,
 headers, errors and hourly quota of Braze. The session counts are invented and are the same on each day and machine.
@@ -44,7 +44,7 @@ Set each workspace's `endpoint` to the printed URL: every command of the collect
 Serve on http://127.0.0.1:8787:
   collector simulate
 Serve the data of one morning, with one request in ten failing:
-  collector simulate --now 2026-11-23T06:00:00Z --faults 500=0.05,503=0.03,429=0.02
+  collector simulate --now 2026-11-23T06:00:00Z --faults 500=0.07,429=0.03
 Print what a complete collection of last week holds, as CSV:
   collector simulate --truth acme/ios/-/day --from 2026-11-16 --to 2026-11-22
 
@@ -71,7 +71,7 @@ def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulati
     from collector.simulator.sites import simulated_key
 
     keyless = [workspace for workspace in workspaces if workspace.api_key is None]
-    lines = [f"stand-in API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
+    lines = [f"simulated API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
     lines += [f"its clock is fixed at {simulation.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"] * simulation.pinned
     lines += [f"in the config: endpoint: {url}"]
     lines += [f"export {_variable(workspace.name)}={simulated_key(workspace)}" for workspace in keyless]

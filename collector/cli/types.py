@@ -96,7 +96,7 @@ class LatencyType(click.ParamType[tuple[float, float]]):
 
 
 class FaultRatesType(click.ParamType["Mapping[Fault, float]"]):
-    """Faults of the stand-in API with their rates: `500=0.05,503=0.02`."""
+    """Faults of the simulated API with their rates: `500=0.05,503=0.02`."""
 
     name = "rates"
 

@@ -330,7 +330,7 @@ class WorkspaceFetcher:
         request.not_before = now + wait
         self._breaker.record_failed_window()
         if self._breaker.open_reason:
-            self._halt(f"{self._breaker.open_reason}; the last: {error}")
+            self._halt(f"{self._breaker.open_reason}; last error: {error}")
         elif first:
             log.warning("%s: deferred, the server wants a wait of %.0f s: %s", request.window.series, wait, error)
             return None
@@ -381,14 +381,14 @@ class WorkspaceFetcher:
             log.warning("%s: failed after %d attempts: %s", series, request.attempts, error)
             self._breaker.record_failed_window()
         if self._breaker.open_reason:
-            self._halt(f"{self._breaker.open_reason}; the last: {error}")
+            self._halt(f"{self._breaker.open_reason}; last error: {error}")
 
     def _warn_once(self, request: PendingRequest, warning: str | None) -> None:
         """A success with `errors` beside it is an answer, as the reference page says; it is logged once a run."""
         if warning:
             level = logging.DEBUG if self._warned else logging.WARNING
             self._warned = True
-            log.log(level, "%s: answered, with errors beside it: %s", request.window.series, warning)
+            log.log(level, "%s: answered; the response also has errors: %s", request.window.series, warning)
 
     def _check_clock(self, headers: RateLimitHeaders) -> None:
         """Once a run: this machine's clock decides what is closed and when the quota refills."""

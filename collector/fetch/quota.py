@@ -152,7 +152,7 @@ class Quota:
         # Only two reported instants are compared. One that was assumed says when this machine's hour ends, not the
         # server's.
         if self._reset_reported and self._reset is not None and reported > self._reset + _SAME_RESET:
-            self._refill()  # the server's hour has turned before this machine's clock says so
+            self._refill()  # the server's hour has ended, whatever this machine's clock says
         self._reset, self._reset_reported = reported, True
 
     def _close(self, now: datetime, at_least: float = 0.0) -> None:

@@ -20,6 +20,9 @@ DEFAULT_STORAGE = Storage()
 _EXTRA = "objects"
 """The extra of this package that lakes in object stores need."""
 
+_PACKAGES = "boto3 obstore"
+"""What the extra installs. The message names these: anybody could publish something under this package's own name."""
+
 
 def store_factory(lake: str, storage: Storage = DEFAULT_STORAGE) -> Callable[[str], Store]:
     """A function from a workspace's name to its store. Raises LakeRefused if the extra for buckets is missing."""
@@ -30,8 +33,8 @@ def store_factory(lake: str, storage: Storage = DEFAULT_STORAGE) -> Callable[[st
         from collector.lake.objects import Bucket, ObjectStore
     except ModuleNotFoundError as error:
         raise LakeRefused(
-            f"lake {lake}: lakes in object stores need {error.name}, which is not installed: "
-            f"pip install 'braze-session-collector[{_EXTRA}]'"
+            f"lake {lake}: lakes in object stores require {error.name}, of the extra {_EXTRA}: "
+            f"install it with pip install {_PACKAGES}"
         ) from error
     bucket = Bucket(lake, storage)
     return lambda _: ObjectStore(bucket)

@@ -39,7 +39,7 @@ def register_in_glue(config: Config, names: Collection[str], database: str) -> I
         from botocore.exceptions import BotoCoreError, ClientError
     except ModuleNotFoundError as error:
         raise QueryRefused(
-            "--register glue requires boto3: install it with pip install 'braze-session-collector[glue]'"
+            "--register glue requires boto3, the extra glue: install it with pip install boto3"
         ) from error
     location = lake_location(config)
     selected = select(Athena(), location, names)

@@ -1,4 +1,4 @@
-"""All options of the stand-in API, as frozen values; its injected faults; and the hash behind its random choices.
+"""All options of the simulated API, as frozen values; its injected faults; and the hash behind its random choices.
 
 The enums are the points that the reference page leaves open: a collector must be correct under each of them. Nothing is
 random here. Each choice is a hash of the seed and of what it concerns, so the same requests get the same counts and the

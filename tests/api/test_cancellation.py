@@ -21,9 +21,9 @@ def test_what_takes_too_long_ends_with_a_timeout() -> None:
 
     async def main() -> list[str]:
         deadlines = Timeouts()
-        told = await asyncio.gather(*(work(deadlines, seconds) for seconds in (1, 4.8, 60, 600)))
+        results = await asyncio.gather(*(work(deadlines, seconds) for seconds in (1, 4.8, 60, 600)))
         assert not deadlines.running
-        return told
+        return results
 
     assert run(main) == ["done", "done", "late at 5", "late at 5"]
 
@@ -53,22 +53,22 @@ def test_a_scope_around_it_is_told_apart() -> None:
     """An outer timeout ends the outer block, an inner limit the inner one."""
 
     async def main() -> list[str]:
-        told, deadlines = [], Timeouts()
+        results, deadlines = [], Timeouts()
         try:
             async with asyncio.timeout(3):
                 try:
                     with deadlines.limit(1):
                         await asyncio.sleep(60)
                 except TimeoutError:
-                    told.append("inner")
+                    results.append("inner")
                 with deadlines.limit(60):
                     await asyncio.sleep(60)
         except TimeoutError:
-            told.append("outer")
+            results.append("outer")
         current = asyncio.current_task()
         assert current is not None
         assert current.cancelling() == 0
-        return told
+        return results
 
     assert run(main) == ["inner", "outer"]
 

@@ -169,7 +169,7 @@ def test_what_is_no_answer_is_named(body: bytes, expected: str) -> None:
     assert expected in reason(body)
 
 
-def whole(counts: list[Any]) -> bytes:
+def body_of(counts: list[Any]) -> bytes:
     return answer(*(point(f"{HOUR + timedelta(hours=n):%Y-%m-%dT%H:%M:%SZ}", count) for n, count in enumerate(counts)))
 
 
@@ -180,16 +180,16 @@ def whole(counts: list[Any]) -> bytes:
 def test_the_short_way_and_the_long_way_agree(counts: list[Any]) -> None:
     """After an answer to the same span, when the short way is open, the same comes out as without."""
     practised = Decoder(NEW_YORK, NaiveHours.UTC)
-    practised.decode(whole([0] * 5), make_window())
-    body = whole(counts)
+    practised.decode(body_of([0] * 5), make_window())
+    body = body_of(counts)
 
-    def told(decoder: Decoder) -> Points | str:
+    def decoded(decoder: Decoder) -> Points | str:
         try:
             return decoder.decode(body, make_window())
         except RetryableError as error:
             return str(error)
 
-    assert told(practised) == told(Decoder(NEW_YORK, NaiveHours.UTC))
+    assert decoded(practised) == decoded(Decoder(NEW_YORK, NaiveHours.UTC))
 
 
 json_values = st.recursive(
@@ -218,7 +218,7 @@ replies = st.one_of(
 def test_any_bytes_are_points_in_the_window_or_a_reason(
     body: bytes, unit: Unit, naive: NaiveHours, data: st.DataObject
 ) -> None:
-    """Whatever bytes come, whole or cut: points of the window in order, or an error that names the reason."""
+    """Whatever bytes come, complete or truncated: points of the window in order, or an error that names the reason."""
     cut = data.draw(st.integers(0, len(body)))
     window = make_window(unit, FIRST if unit is Unit.HOUR else FIRST // 24)
     decoder = Decoder(ZoneInfo("Asia/Kolkata"), naive)

@@ -14,8 +14,8 @@ NAMES = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ret
 
 
 def test_the_documented_headers() -> None:
-    """The pool's three headers, the wait and the server's clock are read, with their units."""
-    told = parse_headers(
+    """The quota's three headers, the wait and the server's clock are read, with their units."""
+    parsed = parse_headers(
         {
             "x-ratelimit-limit": "250000",
             "x-ratelimit-remaining": "249999",
@@ -26,7 +26,7 @@ def test_the_documented_headers() -> None:
         NOW,
     )
     reset = datetime.fromtimestamp(1795406400, UTC)
-    assert told == RateLimitHeaders(250000, 249999, reset, 30.0, datetime(2026, 11, 23, 3, 0, 1, tzinfo=UTC))
+    assert parsed == RateLimitHeaders(250000, 249999, reset, 30.0, datetime(2026, 11, 23, 3, 0, 1, tzinfo=UTC))
 
 
 def test_retry_after_as_a_date() -> None:
@@ -42,7 +42,7 @@ def test_what_is_no_number_tells_nothing(text: str) -> None:
 
 
 def test_a_wait_beyond_the_hour_is_not_believed() -> None:
-    """The pool refills within the hour, so nobody is made to wait for a day."""
+    """The quota refills within the hour, so no wait of a day is believed."""
     assert parse_headers({"retry-after": "86400"}, NOW).retry_after is None
     assert parse_headers({"retry-after": "Mon, 23 Nov 2099 03:01:00 GMT"}, NOW).retry_after is None
 

@@ -79,6 +79,6 @@ def test_ids_of_any_text_survive(app: str, segment: str) -> None:
 
 
 def test_ids_left_out_are_not_sent() -> None:
-    """A series of the whole workspace names neither app nor segment."""
+    """A series of a complete workspace names neither app nor segment."""
     query = RequestBuilder(make_workspace(endpoint="https://x.test/")).build(make_window(Unit.DAY, 20000, 1)).url.query
     assert set(query) == {"length", "unit", "ending_at"}

@@ -57,7 +57,7 @@ def test_what_each_status_means(status: int, kind: type[ApiError] | None) -> Non
 
 
 def test_a_redirect_names_the_host_alone() -> None:
-    """Where a redirect led is told without path and query, which may hold the key."""
+    """The target of a redirect is named without path and query, which may contain the key."""
     for location in ("https://evil.test/x?api_key=secret", "//evil.test/secret", "http://[evil/secret"):
         text = str(error_for_status(302, {"location": location}, b""))
         assert "evil" in text or "invalid address" in text
@@ -74,7 +74,7 @@ def test_a_redirect_names_the_host_alone() -> None:
     ],
 )
 def test_the_server_s_words_are_quoted(body: bytes, expected: str) -> None:
-    """What the server said stands in the error, whatever its form."""
+    """The server's message is in the error, whatever its form."""
     assert expected in str(error_for_status(500, {}, body))
 
 
@@ -94,7 +94,7 @@ def test_no_form_of_the_key_survives(key: str, form: object, around: str) -> Non
 
 
 async def said(status: int, body: str) -> str:
-    """What is told of a reply: the error, or the warning beside its points."""
+    """The error of a reply, or the warning beside its points."""
     api = ApiClient(make_workspace(), FakeTransport(lambda _: Response(status, {}, body.encode())), SystemClock())
     try:
         return (await api.fetch(make_window(Unit.DAY, 20000, 1))).points.warning or ""
@@ -116,12 +116,12 @@ def test_no_cut_leaves_half_a_key(status: int, form: str) -> None:
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("form", ['{"message": JSON}', '{"message": "success", "data": [], "errors": JSON}'])
 def test_json_nested_too_deeply_to_be_written_is_no_traceback(status: int, form: str) -> None:
-    """What the parser takes and Python can't write, since it is nested so deeply, is told of in other words."""
+    """JSON that is nested too deeply to be written again is described, and causes no traceback."""
     assert "nested too deeply" in asyncio.run(said(status, form.replace("JSON", "[" * 1000 + "]" * 1000)))
 
 
 def test_an_error_of_the_api_is_one_clean_line() -> None:
-    """What `ask` raises bears status and headers, and is one short line without the key."""
+    """What `fetch` raises has status and headers, and is one short line without the key."""
 
     def handler(_: object) -> Response:
         body = json.dumps({"message": f"Invalid API key: {KEY}\n\x1b[31m" + "x" * 5000}).encode()

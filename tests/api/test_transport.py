@@ -70,13 +70,13 @@ async def sound(_: web.Request) -> web.Response:
 
 
 def test_a_reply_comes_whole() -> None:
-    """Status, headers in any case and the whole body come back."""
+    """Status, headers in any case and the complete body are returned."""
     response = get(sound)
     assert (response.status, response.headers.get("x-ratelimit-remaining"), len(response.body)) == (200, "5", 5000)
 
 
 def test_a_compressed_reply_comes_decompressed() -> None:
-    """Compression is asked for and undone, also where the body comes in many pieces."""
+    """Compression is requested and undone, also if the body comes in many pieces."""
     body = bytes(range(256)) * 300
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -160,7 +160,7 @@ def test_an_endless_body_stops_at_the_limit() -> None:
 
 
 def test_a_slow_drip_stops_at_the_timeout() -> None:
-    """A body that comes byte by byte ends with the time for the whole request."""
+    """A body that comes byte by byte ends when the time for the complete request is over."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -173,7 +173,7 @@ def test_a_slow_drip_stops_at_the_timeout() -> None:
 
 
 def test_a_server_that_says_nothing_stops_at_the_timeout() -> None:
-    """A reply that never begins ends with the time for the whole request."""
+    """A reply that never begins ends when the time for the complete request is over."""
 
     async def answer(_: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -249,7 +249,7 @@ def ask_in_vain(url: str, largest: int = 1000) -> str:
 
 
 def test_who_is_not_there_is_named() -> None:
-    """A port that nobody listens on, and a name that does not exist, are told apart."""
+    """A port that nobody listens on, and a name that does not exist, have different messages."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -345,7 +345,7 @@ def test_a_proxy_of_another_kind_is_told_and_not_used(
 
 
 def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that does not answer is told apart from the server."""
+    """A proxy that does not answer is not reported as the server."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     assert "could not connect to the proxy for rest.test" in ask_in_vain("http://rest.test/")

@@ -21,7 +21,7 @@ def test_a_duration_is_read(text: str, seconds: int) -> None:
     "text", ["", "10", "h", "1.5h", "-1h", "1h 30m", "30m1h", "1w", "10M", "\u0661h", "1h\n", "10:30"]
 )
 def test_a_guess_is_refused(text: str) -> None:
-    """What is no such duration is refused with what to write."""
+    """Anything else is refused, with an example of a duration."""
     with pytest.raises(ValueError, match="write 10m"):
         parse_duration(text)
 

@@ -24,7 +24,7 @@ def test_a_key_from_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_key_from_a_file(tmp_path: Path) -> None:
-    """A key file is relative to the config file, and its trailing newline is no part of the key."""
+    """A key file is relative to the config file, and its trailing newline is not part of the key."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     (tmp_path / "key").chmod(0o600)
     config = config_of(tmp_path, make_config_text(keyed("key")), {}, secrets=True)
@@ -139,7 +139,7 @@ def test_both_or_neither_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secrets", [False, True])
 def test_one_reference_under_two_names(tmp_path: Path, secrets: bool) -> None:
-    """One variable at one host under two names is one pool: a mistake, even without reading it."""
+    """One variable at one host under two names is one quota: a mistake, even without reading it."""
     second = make_workspace("globex", api_key="${BRAZE_API_KEY_ACME}", endpoint="https://REST.iad-01.braze.com/")
     (found,) = mistakes_of(tmp_path, make_config_text(make_workspace(), second), {}, secrets=False)
     assert "workspaces[1].api_key: same key and endpoint as acme in line 3, which is one quota" in found
@@ -154,10 +154,10 @@ def test_one_key_under_two_names(tmp_path: Path) -> None:
     text = make_config_text(make_workspace(), second)
     (found,) = mistakes_of(tmp_path, text, secrets=True)
     assert "workspaces[1].api_key_file: same key and endpoint as acme" in found
-    config_of(tmp_path, text)  # without secrets nobody can tell
+    config_of(tmp_path, text)  # without secrets it cannot be known
 
 
 def test_one_key_at_two_hosts_is_fine(tmp_path: Path) -> None:
-    """The same key at another host is another pool."""
+    """The same key at another host has another quota."""
     second = make_workspace("globex", api_key="${BRAZE_API_KEY_ACME}", endpoint="https://rest.iad-02.braze.com")
     config_of(tmp_path, make_config_text(make_workspace(), second), ENVIRON, secrets=True)

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", ["collector.yaml", "demo.yaml"])
 def test_the_shipped_files_are_valid(name: str) -> None:
-    """The files that ship validate as they stand, without any key."""
+    """The shipped files are valid as they are, without any key."""
     config = load(ROOT / "config" / name, {}, secrets=False)
     assert all(workspace.api_key is None for workspace in config.workspaces)
 
 
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
-    """What the example spells out under defaults is what one gets by leaving it out, `start` aside."""
+    """The values under defaults in the example are the defaults, except for `start`."""
     text = (ROOT / "config/collector.yaml").read_text()
     head, _, rest = text.partition("defaults:")
     bare = head + rest[rest.index("workspaces:") :]
@@ -199,6 +199,6 @@ def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    """A folder is told from a file."""
+    """A folder is reported as one."""
     with pytest.raises(ConfigError, match="is a folder"):
         load(tmp_path, {}, secrets=False)

@@ -168,7 +168,7 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "expected"), ONE_WORKSPACE, ids=lambda value: str(value)[:60])
 def test_a_mistake_of_a_workspace_is_one_line(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
-    """Each mistake is told in one sentence, at its own key, and alone."""
+    """Each mistake is reported in one sentence, at its own key, and alone."""
     found = mistakes_of(tmp_path, make_config_text(make_workspace(**changes)))
     assert len(found) == 1, found
     assert found[0].partition(": ")[2].startswith(f"workspaces[0].{expected}"), found
@@ -215,7 +215,7 @@ def test_a_key_of_workspaces_under_defaults_is_not_missed_again(tmp_path: Path) 
 
 
 def test_duplicate_workspace_names(tmp_path: Path) -> None:
-    """A name given twice is a mistake at its second place, also where the whole workspace was copied."""
+    """A name given twice is a mistake at its second place, also if the complete workspace was copied."""
     found = mistakes_of(tmp_path, make_config_text(make_workspace(), make_workspace()))
     assert len(found) == 1
     assert "workspaces[1].name: 'acme' is already used in line 3" in found[0]
@@ -233,7 +233,7 @@ def test_lookback_of_zero_is_fine_with_a_start(tmp_path: Path) -> None:
 
 
 def test_one_mistake_behind_an_alias_is_one_line(tmp_path: Path) -> None:
-    """A wrong value that two workspaces share through an alias is told once, where it is written."""
+    """A wrong value that two workspaces share through an alias is reported once, where it is written."""
     text = """
 lake: lake
 workspaces:
@@ -246,7 +246,7 @@ workspaces:
 
 
 def test_yaml_types_that_nobody_meant(tmp_path: Path) -> None:
-    """`no` and numbers ask for quotes; dates and times stay the text they look like."""
+    """`no` and numbers require quotes; dates and times stay text."""
     text = """
 lake: lake
 workspaces:
@@ -300,7 +300,7 @@ def test_what_is_no_config_at_all(tmp_path: Path, raw: bytes, expected: str) -> 
 
 
 def test_flaws_of_the_yaml_come_with_the_others(tmp_path: Path) -> None:
-    """A key that stands twice, a tag and a key that is no word are told along with all the rest."""
+    """A repeated key, a tag and a key that is not text are reported together with all other mistakes."""
     text = make_config_text(qqq=1) + "lake: x\ndefaults: !!set {}\n? [a]\n: 1\n"
     found = mistakes_of(tmp_path, text)
     assert [line.partition(": ")[2].partition(":")[0] for line in found] == ["qqq", "lake", "defaults", "(file)"]

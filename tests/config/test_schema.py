@@ -39,7 +39,7 @@ def test_it_is_plain_json() -> None:
     assert SCHEMA["$schema"].startswith("https://json-schema.org/")
 
 
-def test_every_mapping_is_told_and_closed() -> None:
+def test_every_mapping_is_described_and_closed() -> None:
     """Each mapping that the loader knows is in the schema with the same keys, and no others are allowed."""
     assert set(MAPPINGS) == set(PLACES)
     for name, part in MAPPINGS.items():
@@ -70,7 +70,7 @@ def test_required_keys() -> None:
 
 
 def test_enums() -> None:
-    """The words that may stand in a list are the model's."""
+    """The words that are allowed in a list are the model's."""
     assert SCHEMA["$defs"]["Unit"]["enum"] == list(Unit)
     assert SCHEMA["$defs"]["Scope"]["enum"] == list(Scope)
 
@@ -105,7 +105,7 @@ def test_an_unknown_key_is_refused_by_both(tmp_path: Path) -> None:
 
 
 def test_settings_are_cheap_to_import() -> None:
-    """The values that the whole program shares come without pydantic and YAML: `--help` is to be quick."""
+    """The values that all modules share are imported without pydantic and YAML, so `--help` is quick."""
     code = (
         "import sys, collector.config.settings, collector.config.values, collector.config.mistakes;"
         "sys.exit(bool({'pydantic', 'yaml'} & set(sys.modules)))"

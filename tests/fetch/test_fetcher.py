@@ -250,7 +250,7 @@ def test_a_server_that_never_answers_ends_its_workspace_in_minutes(begins: float
     assert 300 <= took < 420
     skipped = [outcome.error for outcome in outcomes if isinstance(outcome, Skipped)]
     assert len(skipped) > 10_000
-    assert all("minutes without any reply; the last: no complete response" in error for error in skipped)
+    assert all("minutes without any reply; last error: no complete response" in error for error in skipped)
     assert bool(kinds(outcomes)["Answered"]) == (begins > 0)
 
 
@@ -291,7 +291,7 @@ def test_the_reserve_is_left_to_others(others: float, limit: int) -> None:
 
 
 def test_a_quota_without_headers_is_counted() -> None:
-    """Where the API tells nothing, the workspace counts its own requests until the clock hour turns."""
+    """If the API reports nothing, the workspace counts its own requests until the clock hour ends."""
     server = VirtualBraze(limit=500, headers=False)
     workspace = make_workspace(rate_limit=make_workspace().rate_limit.__class__(per_hour=500, reserve=0.2))
     outcomes = collect(server, make_windows(600), workspace=workspace)
@@ -394,7 +394,7 @@ def test_a_cancelled_workspace_leaves_nothing_running() -> None:
 
 
 def test_what_record_raises_ends_the_workspace() -> None:
-    """A failure to record is no failure of the API: it comes out, and nothing runs on."""
+    """A failure to record is not a failure of the API: it is raised, and nothing continues."""
 
     async def main() -> None:
         async def record(_: Outcome) -> None:

@@ -1,8 +1,8 @@
-"""Any reply to a request: points of the window that was asked for, or an error that names the reason.
+"""Any reply to a request: points of the window that was requested, or an error that names the reason.
 
-In: bytes. Their first line is the question (`hour America/New_York utc 498000 5`: unit, zone, naive hours, first
-bucket, length; what is left out or not understood has a default), the others are the reply, as `replies.py` has it.
-It goes through `Api.ask`, as it does in a lane.
+In: bytes. Their first line is the request (`hour America/New_York utc 498000 5`: unit, zone, naive hours, first
+bucket, length; what is missing or invalid has a default), the others are the reply, in the form of `replies.py`.
+It goes through `ApiClient.fetch`, as in a run.
 """
 
 from __future__ import annotations
@@ -91,18 +91,18 @@ def assert_points(points: Points, span: Span) -> None:
 
 
 def _plain_points(reply: Response, workspace: Workspace, window: Window) -> dict[int, int] | None:
-    """What a reply plainly tells, as the standard library reads it; None where it may be no answer at all."""
+    """The points of a plain reply, read without the decoder; None if it may not be an answer."""
     try:
         answer = orjson.loads(reply.body)
         data = [(_bucket(point["time"], workspace, window.series.unit), point["sessions"]) for point in answer["data"]]
         plain = reply.status == 200 and answer["message"] == "success" and isinstance(answer["data"], list)
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
-    told = {bucket: count for bucket, count in data if bucket is not None and bucket in window.span}
+    reported = {bucket: count for bucket, count in data if bucket is not None and bucket in window.span}
     sound = all(type(count) is int and 0 <= count < 2**63 for _, count in data)
-    once = all(told.get(bucket, count) == count for bucket, count in data if bucket is not None)
+    once = all(reported.get(bucket, count) == count for bucket, count in data if bucket is not None)
     known = all(bucket is not None for bucket, _ in data)
-    return told if plain and sound and once and known and (told or not data) else None
+    return reported if plain and sound and once and known and (reported or not data) else None
 
 
 def _bucket(time: str, workspace: Workspace, unit: Unit) -> int | None:
@@ -154,7 +154,7 @@ def _at_once(api: ApiClient, window: Window) -> Reply | ApiError:
 
 
 def _sound(window: Window) -> Response:
-    """A whole answer, after which the decoder's short way is open."""
+    """A complete answer, after which the decoder takes its fast path."""
     span, unit = window.span, window.series.unit
     points = [{"time": format_bucket(unit, bucket), "sessions": 0} for bucket in range(span.first, span.stop)]
     return Response(200, {}, orjson.dumps({"message": "success", "data": points}))
@@ -181,7 +181,7 @@ def _assert_fit_for_logs(text: str, source: bytes) -> None:
 
 
 def _pieces(text: str) -> Iterable[str]:
-    """The pieces of the key in a text that are long enough to tell it."""
+    """The pieces of the key in a text that are long enough to reveal it."""
     pieces = {guise[start : start + _PIECE] for guise in _GUISES for start in range(len(guise) - _PIECE + 1)}
     return (piece for piece in pieces if piece in text)
 

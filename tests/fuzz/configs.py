@@ -1,7 +1,7 @@
 """Any config file: a Config with which requests can be built, or its mistakes in line order; a traceback never.
 
 In: the bytes of a file. The environment has keys for `${BRAZE_API_KEY_ACME}` and `${BRAZE_API_KEY_GLOBEX}`, and
-`LITERAL` stands for a key that somebody wrote into the file.
+`LITERAL` is a key that somebody wrote into the file.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _assert_usable(config: Config) -> None:
 
 
 def _may_show(text: str) -> bool:
-    """Whether the file's own key stands elsewhere than as an `api_key`, or as what no key is known for."""
+    """Whether the file's own key is also written outside of `api_key`, where nothing shows that it is a key."""
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError):

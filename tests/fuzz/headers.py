@@ -1,7 +1,7 @@
-"""Any headers of any replies: values within their bounds, or none, and a pool that is never shut for good.
+"""Any headers of any replies: values within their bounds, or none, and a quota that always opens again.
 
-In: bytes, replies without bodies as `replies.py` has them, parted by empty lines. Each is told to the workspace's pool,
-one a second, as answered or, with a status of 429, as refused.
+In: bytes, replies without bodies, in the form of `replies.py`, separated by empty lines. The workspace's quota records
+them, one a second, as answered or, with a status of 429, as refused.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ WORDS = (
 
 _MOST_REPLIES = 50
 _LONGEST_PAUSE = timedelta(minutes=65, seconds=1)
-"""The pool refills within the hour, some slack, and a second of jitter."""
+"""The quota refills within the hour; some slack, and a second of jitter."""
 
 
 def check(data: bytes) -> None:
-    """Tell the pool of one reply after another; however they lie, it opens again."""
-    pool, now = Quota(per_hour=20, reserve=0.2, jitter=lambda: 1.0), NOW
+    """Record one reply after another; however wrong they are, the quota opens again."""
+    quota, now = Quota(per_hour=20, reserve=0.2, jitter=lambda: 1.0), NOW
     for block in data.split(b"\n\n")[:_MOST_REPLIES]:
         reply = response_of(block)
-        now = _opened(pool, now)
-        turn = pool.count_sent(now)
+        now = _opened(quota, now)
+        epoch = quota.count_sent(now)
         now += timedelta(seconds=1)
-        told = parse_headers(reply.headers, now)
-        assert_bounded(told, now)
-        (pool.record_429 if reply.status == 429 else pool.record_reply)(turn, told, now)
-        assert 1 <= pool.limit <= 20
-        assert pool.remaining is None or pool.remaining >= 0
-    _opened(pool, now)
+        reported = parse_headers(reply.headers, now)
+        assert_bounded(reported, now)
+        (quota.record_429 if reply.status == 429 else quota.record_reply)(epoch, reported, now)
+        assert 1 <= quota.limit <= 20
+        assert quota.remaining is None or quota.remaining >= 0
+    _opened(quota, now)
 
 
-def assert_bounded(told: RateLimitHeaders, now: datetime) -> None:
-    """What was told at `now` is none, or what the lanes can reckon with."""
-    for count in (told.limit, told.remaining):
+def assert_bounded(reported: RateLimitHeaders, now: datetime) -> None:
+    """Each value of headers read at `now` is absent or within its bounds."""
+    for count in (reported.limit, reported.remaining):
         assert count is None or (type(count) is int and 0 <= count < 10**12)
-    for instant in (told.reset, told.date):
+    for instant in (reported.reset, reported.date):
         assert instant is None or instant.tzinfo is UTC
-    assert told.date is None or isfinite((now - told.date).total_seconds())
-    wait = told.retry_after
+    assert reported.date is None or isfinite((now - reported.date).total_seconds())
+    wait = reported.retry_after
     assert wait is None or (type(wait) is float and isfinite(wait) and 0 <= wait <= LONGEST_WAIT)
 
 
-def _opened(pool: Quota, now: datetime) -> datetime:
-    """The instant at which the next request may go: after two pauses at most, none longer than the pool needs."""
+def _opened(quota: Quota, now: datetime) -> datetime:
+    """The instant at which the next request may go: after two pauses at most, none longer than a refill takes."""
     for _ in range(3):
-        if pool.may_send(now):
+        if quota.may_send(now):
             return now
-        assert pool.closed_until is not None, "nothing is under way, and nothing is waited for"
-        assert now < pool.closed_until <= now + _LONGEST_PAUSE
-        now = pool.closed_until
-    raise AssertionError("it is shut for good")
+        assert quota.closed_until is not None, "nothing is in flight, and nothing is waited for"
+        assert now < quota.closed_until <= now + _LONGEST_PAUSE
+        now = quota.closed_until
+    raise AssertionError("it never opens again")

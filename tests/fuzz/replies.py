@@ -1,4 +1,4 @@
-"""Replies as plain text, so that a kept input reads, and is changed, like what it stands for.
+"""Replies as plain text, so that an input in the corpus can be read and edited.
 
 In: bytes such as `200`, lines of `Name: value`, an empty line, a body. Out: a `Response`, whatever the bytes are.
 """
@@ -11,7 +11,7 @@ from collector.api.transport import Response
 
 
 def response_of(data: bytes) -> Response:
-    """The reply that the bytes tell: a first line with its status (200 where it has none), headers, and a body."""
+    """The reply in the bytes: a first line with its status (200 where it has none), headers, and a body."""
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.split(b"\n")
     status = number(first, 100, 999, otherwise=200)

@@ -1,4 +1,4 @@
-"""Worlds and a plain HTTP client for the tests of the stand-in."""
+"""Simulations and a plain HTTP client for the tests of the simulator."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ EVERY_REVISION_IS_TOLD = """
 
 
 def check_readable(site: BucketSite) -> None:
-    """Whatever lies in the tables is a whole Parquet file."""
+    """Every file in the tables is a complete Parquet file."""
     for path in site.night.fetch():
         if path.endswith(".parquet"):
             pq.ParquetFile(site.night.lake / path, page_checksum_verification=True).read()

@@ -99,7 +99,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         command = [sys.executable, "-c", program, "--config", str(night.config), "plan"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == expected, result.stderr
-        assert ("pip install 'braze-session-collector[objects]'" in result.stderr) == bool(expected)
+        assert ("pip install boto3 obstore" in result.stderr) == bool(expected)
 
 
 def test_an_address_is_parsed() -> None:
