@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from collector.lake import append_tables, coverage_table, paths
 from collector.lake.coverage_table import FileVersion, drop_stale_coverage, with_answers
 from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
 from collector.lake.partition import merge_partition, partitions
-from collector.lake.repair import quarantine
 from collector.lake.store import NO_FILE, DamagedFile, Replacement
 
 if TYPE_CHECKING:
@@ -174,3 +174,16 @@ def _exists(store: Store, path: str) -> bool:
         return False
     opened[0].close()
     return True
+
+
+def quarantine(store: Store, workspace: str, path: str) -> str:
+    """Move a file to the quarantine folder, under the path that it had. Returns its new path.
+
+    A number is appended if a file of that path was quarantined before.
+    """
+    folder = paths.quarantine_folder(workspace)
+    taken = store.list(folder)
+    names = chain([f"{folder}/{path}"], (f"{folder}/{path}.{number}" for number in count(2)))
+    to = next(name for name in names if name not in taken)
+    store.move(path, to)
+    return to

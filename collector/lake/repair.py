@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from calendar import monthrange
 from dataclasses import dataclass
-from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from collector.lake import coverage_table, journal, merge, metadata, paths
+from collector.lake.landing import quarantine
 from collector.lake.lease import RENEW_EVERY, FencedStore
 from collector.lake.parquet import LakeParquetFile
 from collector.lake.paths import FileKind, Partition
@@ -101,19 +101,6 @@ def exit_code(results: Sequence[RepairResult], unowned: Sequence[str]) -> int:
     if left or unowned or any(not isinstance(problem, LakeBusy) for problem in problems):
         return 5
     return 4 if problems else 0
-
-
-def quarantine(store: Store, workspace: str, path: str) -> str:
-    """Move a file to the quarantine folder, under the path that it had. Returns its new path.
-
-    A number is appended if a file of that path was quarantined before.
-    """
-    folder = paths.quarantine_folder(workspace)
-    taken = store.list(folder)
-    names = chain([f"{folder}/{path}"], (f"{folder}/{path}.{number}" for number in count(2)))
-    to = next(name for name in names if name not in taken)
-    store.move(path, to)
-    return to
 
 
 def inspect(store: Store, workspace: str, zone: ZoneInfo) -> Iterator[tuple[str, str | None]]:

@@ -103,7 +103,8 @@ class CrashServer:
     def run(self, night: Night, as_of: datetime, plan: CrashPlan) -> CrashResult:
         """Run the nightly job until it ends or is killed."""
         trace, stderr = (night.folder / name for name in ("trace", "stderr"))
-        trace.unlink(missing_ok=True)
+        for file in (trace, stderr):  # of the process before
+            file.write_text("")
         arguments = ["--config", str(night.config), "run", "--json", "--as-of", as_of.isoformat()]
         files = {"lake": str(night.lake), "trace": str(trace), "stderr": str(stderr)}
         order = {**asdict(plan), **files, "environ": {**os.environ, **night.environ}, "arguments": arguments}
@@ -116,7 +117,7 @@ class CrashServer:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(child, signal.SIGKILL)
         exit_code = int(stdout.readline())
-        return CrashResult(exit_code, stderr.read_text(), trace.read_text().splitlines() if trace.exists() else [])
+        return CrashResult(exit_code, stderr.read_text(), trace.read_text().splitlines())
 
 
 class CrashTest:
