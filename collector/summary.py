@@ -30,6 +30,11 @@ class WorkspaceSummary:
     problem: LakeError | None = None
     bug: Exception | None = None
 
+    @property
+    def bug_text(self) -> str:
+        """The bug without its own text, which only the log has, redacted, with the traceback."""
+        return f"bug: {type(self.bug).__name__}; the log has the traceback"
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -122,7 +127,6 @@ def _failure(failure: Failed) -> dict[str, Any]:
 
 
 def _bug(workspace: WorkspaceSummary) -> dict[str, Any]:
-    """A failure of no window. The error's text stays out of it: only the log, which is redacted, has the traceback."""
+    """A failure of no window."""
     names = ("app", "segment", "unit", "first", "last", "http_status")
-    error = f"bug: {type(workspace.bug).__name__}; the log has the traceback"
-    return {"workspace": workspace.name, **dict.fromkeys(names), "error": error}
+    return {"workspace": workspace.name, **dict.fromkeys(names), "error": workspace.bug_text}

@@ -82,8 +82,7 @@ class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
     TLS certificates are verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named
-    when the process started. Proxies are those of the environment. No
-    more than `connections` are open at once.
+    when the process started. Proxies are those of the environment. No more than `connections` are open at once.
     """
 
     def __init__(self, largest_body: int = LARGEST_BODY, connections: int = 200) -> None:

@@ -189,16 +189,14 @@ class WorkspaceFetcher:
         if self._stopped(request.window):
             return self._cancelled(request)
         if self._waits_too_long(request) and request.error is not None:
-            self.progress.failed += 1
-            return request.failed(request.error, self._clock)
+            return self._failed(request, request.error)
         try:
             reply = await self._cancellable_reply(request)
         except _DeferredError as deferral:
             return self._defer(request, deferral.error)
         except ApiError as error:
             self._note_failure(request, error)
-            self.progress.failed += 1
-            return request.failed(error, self._clock)
+            return self._failed(request, error)
         except TimeoutError:
             return self._cancelled(request)
         self._breaker.record_answer()
@@ -334,6 +332,9 @@ class WorkspaceFetcher:
         elif first:
             log.warning("%s: deferred, the server wants a wait of %.0f s: %s", request.window.series, wait, error)
             return None
+        return self._failed(request, error)
+
+    def _failed(self, request: PendingRequest, error: ApiError) -> Outcome:
         self.progress.failed += 1
         return request.failed(error, self._clock)
 

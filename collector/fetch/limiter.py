@@ -83,10 +83,8 @@ class EvenThrottle:
 
     async def acquire(self) -> None:
         """Wait until one more request may be sent, and count it."""
-        now = time.monotonic()
-        self._due = self._next_due(now)
-        if self._due > now + _TICK_SECONDS:
-            await asyncio.sleep(self._due - now)
+        await self.ready()
+        self._due = self._next_due(time.monotonic())
         # The spacing alone keeps no promise when the loop was blocked. The throttle counts what it lets pass.
         await self._throttler.acquire()  # type: ignore[no-untyped-call]  # it declares types and has none
 

@@ -2,7 +2,7 @@
 
 In: the outcomes of one workspace's run, as they come. Out: journal entries, landings, and counts for the summary. A
 journal is landed at the end, and before that whenever it has grown past a limit. Memory is bounded: `record` waits
-while a full buffer is written. Files are written off the event loop, one at a time.
+while a full buffer is written. Files are written off the event loop: one entry at a time, and one landing beside it.
 """
 
 from __future__ import annotations
@@ -156,13 +156,16 @@ class Recorder:
         # The buffer is taken before the first await: outcomes that are recorded meanwhile go to the next entry.
         outcomes, self._buffer = self._buffer, []
         points, self._points = self._points, 0
-        if outcomes:
-            self._entries += 1
-            lake, landing_id, number = self._lake, self._landing_id, self._entries
+        if not outcomes:
+            return
+        self._entries += 1
+        lake, landing_id, number = self._lake, self._landing_id, self._entries
+        try:
             self._bytes += await self._offload(
                 lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes)
             )
-        self._budget.used -= points
+        finally:
+            self._budget.used -= points  # also where the entry could not be written: its points are dropped
 
     async def _seal(self) -> None:
         """Land the journal while the next one fills.

@@ -204,7 +204,7 @@ def _print_section(title: str, items: Sequence[str], output: TextOutput, style: 
 def _problem(workspace: WorkspaceSummary) -> str:
     """The error's text, which mostly names the workspace already."""
     if workspace.bug is not None:
-        return f"{workspace.name}: bug: {type(workspace.bug).__name__}; the log has the traceback"
+        return f"{workspace.name}: {workspace.bug_text}"
     text = str(workspace.problem)
     return text if workspace.name in text else f"{workspace.name}: {text}"
 
