@@ -88,7 +88,7 @@ def plan_all(
     """What a run would request, by workspace. Reads the lake; writes nothing, requests nothing. Raises LakeError."""
     plans, stores = [], store_factory(config.lake, config.storage)
     for workspace in config.workspaces:
-        lake = WorkspaceLake(stores(workspace.name), workspace.name, workspace.timezone, workspace.refresh_after)
+        lake = WorkspaceLake.of(stores(workspace.name), workspace, max(now, SystemClock().now()))
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone.key)
         plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).spans), now, selection))
     kept = (windows for windows, _ in limit_requests(plans, max_requests))

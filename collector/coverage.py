@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CoveredSpan:
-    """Consecutive covered buckets, and the instant of the oldest answer among them."""
+    """Consecutive covered buckets, and the instant of the oldest answer among them.
+
+    `answered_at` is None where the coverage was voided: the buckets are wanted, and not covered. `settled`: whether each
+    was answered when it was as old as the lookback.
+    """
 
     span: Span
-    answered_at: datetime
+    answered_at: datetime | None
+    settled: bool = True
 
 
 CoveredSpans = tuple[CoveredSpan, ...]
@@ -50,12 +55,26 @@ def missing_spans(span: Span, covered: CoveredSpans) -> list[Span]:
     return missing
 
 
-def stale_spans(span: Span, covered: CoveredSpans, stale_at: datetime) -> list[Span]:
-    """The covered parts of the span that were answered at `stale_at` or before, oldest bucket first."""
+def stale_spans(wanted: Span, lookback: Span, answered: CoveredSpans, stale_at: datetime) -> list[Span]:
+    """The wanted buckets to read again, oldest first: those of the lookback, and those that are not settled.
+
+    They were answered at `stale_at` or before. An empty lookback turns all reading again off.
+    """
+    if not lookback:
+        return []
     # Covered spans are sorted and disjoint, so these parts are as well. A span that does not overlap gives an empty
     # part.
-    parts = (each.span & span for each in covered if each.answered_at <= stale_at)
+    parts = (
+        each.span & wanted & lookback if each.settled else each.span & wanted
+        for each in answered
+        if each.answered_at is not None and each.answered_at <= stale_at
+    )
     return [part for part in parts if part]
+
+
+def answered_spans(covered: CoveredSpans) -> CoveredSpans:
+    """The covered spans without those that were voided."""
+    return tuple(each for each in covered if each.answered_at is not None)
 
 
 def pack(spans: Sequence[Span]) -> list[Span]:

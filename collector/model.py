@@ -57,12 +57,18 @@ class Reason(StrEnum):
 
 
 class SeriesKey(NamedTuple):
-    """What identifies a series within its workspace: ids, never names, since names may change."""
+    """What identifies a series within its workspace: ids, never names, since names may change.
 
+    `metric` is a name of the catalogue (`metrics.py`). `event`: the custom event that is counted, by the one metric
+    that has events. An event has no id: its name identifies it.
+    """
+
+    metric: str
     scope: Scope
     unit: Unit
     app_id: str | None
     segment_id: str | None
+    event: str | None = None
 
 
 class Series(NamedTuple):

@@ -11,7 +11,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from collector.buckets import end_of_closed, span_of_dates, start_of
-from collector.coverage import Coverage, CoveredSpans, missing_spans, pack, stale_spans
+from collector.coverage import Coverage, CoveredSpans, answered_spans, missing_spans, pack, stale_spans
+from collector.metrics import METRICS, Metric
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
 from collector.windows import SpanGroup, Windows
 
@@ -49,17 +50,18 @@ ALL = Selection()
 
 
 def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
-    """Every series that the config names, in the order of scope, app_id, segment_id, unit.
+    """Every series that the config names, in the order of metric, scope, app_id, segment_id, unit.
 
     That is the order of the lake's rows. Answers come in about this order, so a landing, which goes through the rows
     in order, reads each entry of its journal about once.
     """
     return (
-        _configure(workspace, scope, unit, app, segment)
-        for scope in Scope
+        _configure(workspace, metric, scope, unit, app, segment)
+        for metric in METRICS.values()
+        for scope in metric.scopes
         if scope in workspace.scopes
         for app, segment in _members(workspace, scope)
-        for unit in Unit
+        for unit in metric.units
         if unit in workspace.units
     )
 
@@ -67,7 +69,8 @@ def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
 def wanted_span(configured: ConfiguredSeries, workspace: Workspace, covered: CoveredSpans, now: datetime) -> Span:
     """The closed buckets that the config wants of a series.
 
-    Without a `start`: from the first covered bucket, or the first of the lookback, whichever is older.
+    Without a `start`: from the first covered bucket, or the first of the lookback, whichever is older. Coverage that was
+    voided counts, or a data file that was lost would take its buckets from what is wanted.
     """
     unit, zone = configured.series.unit, workspace.timezone
     dates = span_of_dates(unit, configured.start, configured.end, zone)
@@ -135,10 +138,12 @@ def _windows_of(
         forced = _forced_span(configured, workspace, now, selection)
         return ((span, Reason.FORCED) for span in pack([forced] if forced else []))
     wanted = wanted_span(configured, workspace, covered, now)
+    covered = answered_spans(covered)
     holes = missing_spans(wanted, covered)
     # The lookback never reaches before `start`. What of it is not covered is a hole already; what was answered less
-    # than `refresh_after` ago is left alone, so that a second run in the same night requests nothing.
-    stale = stale_spans(_lookback(workspace, unit, now) & wanted, covered, now - workspace.refresh_after)
+    # than `refresh_after` ago is left alone, so that a second run in the same night requests nothing. What is older
+    # than the lookback, and was last answered when it was young, is read again, too: nights were missed.
+    stale = stale_spans(wanted, _lookback(workspace, unit, now), covered, now - workspace.refresh_after)
     # Holes are not covered and stale buckets are, so the two do not overlap: sorted together they are disjoint, as
     # `pack` requires. A window may hold parts of both.
     return ((span, _reason(span, holes, covered)) for span in pack(sorted([*holes, *stale])))
@@ -169,9 +174,9 @@ def _reason(window: Span, holes: Sequence[Span], covered: CoveredSpans) -> Reaso
 
 
 def _configure(
-    workspace: Workspace, scope: Scope, unit: Unit, app: App | None, segment: Segment | None
+    workspace: Workspace, metric: Metric, scope: Scope, unit: Unit, app: App | None, segment: Segment | None
 ) -> ConfiguredSeries:
-    key = SeriesKey(scope, unit, app.id if app else None, segment.id if segment else None)
+    key = SeriesKey(metric.name, scope, unit, app.id if app else None, segment.id if segment else None)
     series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None)
     # Its own date wins over the inherited one; where app and segment both have one, both must hold.
     starts = [member.start for member in (app, segment) if member and member.start]

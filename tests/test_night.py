@@ -131,7 +131,7 @@ def test_every_form_of_an_hour_is_read(tmp_path: Path, hours: HourFormat) -> Non
 def test_what_is_not_reported_is_absent_and_what_was_landed_stays(tmp_path: Path) -> None:
     """A bucket that the API leaves out has no row and is not requested again; a landed one that it leaves out stays."""
     site = Site(tmp_path, {"name": "acme"}, units=["day"])
-    key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
+    key = SeriesKey("sessions", Scope.APP, Unit.DAY, "id-ios", None)
     first, second = days("2026-11-15", "2026-11-16").first, days("2026-11-16", "2026-11-16").first
     site.simulation.withhold("acme", key, [first])
     with site.served():
@@ -163,7 +163,7 @@ def test_a_bounded_run_takes_the_newest_and_the_next_goes_on(tmp_path: Path) -> 
 def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
     """--from and --to read that span alone, and a count that changed is restated once."""
     site = Site(tmp_path, {"name": "acme"}, start="2026-10-01", units=["day"])
-    key = SeriesKey(Scope.APP, Unit.DAY, "id-ios", None)
+    key = SeriesKey("sessions", Scope.APP, Unit.DAY, "id-ios", None)
     with site.served():
         site.night.run(NOW)
         bucket = days("2026-10-05", "2026-10-05").first

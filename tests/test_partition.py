@@ -38,7 +38,7 @@ def make_store(folder: Path) -> LocalStore:
 
 
 def answered(app: int, first: int, counts: list[int]) -> Answered:
-    key = SeriesKey(Scope.APP, Unit.DAY, f"id-{app:02}", None)
+    key = SeriesKey("sessions", Scope.APP, Unit.DAY, f"id-{app:02}", None)
     span = Span(FIRST + first, FIRST + first + len(counts))
     window = Window(Series("acme", key, f"app{app}"), span, Reason.NEW)
     return Answered(window, range(span.first, span.stop), counts, 200, 1, NOW, 1)

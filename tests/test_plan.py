@@ -155,7 +155,7 @@ def test_an_app_selection_has_the_series_of_that_app_alone() -> None:
     """--app plans that app's series and none of the workspace's own."""
     workspace = make_workspace(apps=(App("ios", "id-ios"), App("web", "id-web")), scopes=(Scope.APP, Scope.WORKSPACE))
     windows = plan(workspace, {}, NOW, Selection(frozenset({"web"})))
-    assert {window.series.key for window in windows} == {SeriesKey(Scope.APP, Unit.DAY, "id-web", None)}
+    assert {window.series.key for window in windows} == {SeriesKey("sessions", Scope.APP, Unit.DAY, "id-web", None)}
 
 
 def test_a_bound_takes_the_newest_windows_of_all_workspaces() -> None:

@@ -56,7 +56,7 @@ class CountingStore(LocalStore):
 def answer(number: int) -> Answered:
     """One point of one series."""
     window = Window(
-        Series("acme", SeriesKey(Scope.APP, Unit.DAY, f"app-{number}", None), f"app{number}"),
+        Series("acme", SeriesKey("sessions", Scope.APP, Unit.DAY, f"app-{number}", None), f"app{number}"),
         Span(FIRST_DAY, FIRST_DAY + 1),
         Reason.NEW,
     )

@@ -1,34 +1,67 @@
-"""The tables that landings only add rows to: restatements and the collection log.
+"""The tables that only grow: restatements, the collection log, and the runs. One file a month; new rows go behind.
 
-In: what a merge restated, and the windows of a journal. Out: staged files. Adding the same journal a second time adds
-no row: a restatement has a key, and a log file has its landing's name.
+In: rows, and the id of the landing (or run) that they come from. Out: a staged file with the old rows and the new ones.
+The month's file is copied row group by row group, so memory and time do not depend on what the rows are; only the last
+row group is joined with the new rows while it is small. Nothing is sorted.
+
+Each landing's rows are added exactly once: the footer names the last landing that added rows. Landings of a workspace
+follow one another under its lock, and one that was interrupted is repeated before the next begins, so a landing that is
+repeated finds its own name there.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.lake import paths
 from collector.lake.merge import bucket_dates, bucket_starts
-from collector.lake.parquet import LakeParquetFile, stage_table
+from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, stage_parquet
 from collector.lake.store import NO_FILE, Replacement
-from collector.lake.tables import ID_COLUMNS, IDS, LOG, RESTATEMENTS, SERIES
+from collector.lake.tables import IDS, LOG, RESTATEMENTS, SERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from collector.lake.journal import Journal
     from collector.lake.paths import Partition
-    from collector.lake.store import Staged, Store
+    from collector.lake.store import Store
+    from collector.lake.tables import Table
 
-# A run reports a bucket at most once, so these are the key of a restatement.
-_RESTATEMENT_KEY = ["scope", "unit", "app_id", "segment_id", "bucket_start", "run_id"]
-_RESTATEMENT_ORDER = ["scope", "unit", "app_id", "segment_id", "bucket_start", "collected_at"]
+LAST_LANDING = "collector.last_landing"
+"""The footer key of the landing that added the last rows."""
+
+SMALL_GROUP = ROWS_IN_GROUP // 2
+"""Rows. A last row group with fewer is joined with the rows that follow."""
+
+
+def last_landing(store: Store, path: str) -> str:
+    """The landing that added rows to the file last; empty where there is no file."""
+    file = LakeParquetFile.open(store, path)
+    if file is None:
+        return ""
+    with file:
+        return file.footer_metadata().get(LAST_LANDING, "")
+
+
+def append(store: Store, table: Table, path: str, rows: pa.Table, landing: str) -> Replacement | None:
+    """Stage the month's file with the rows of a landing behind those that it has.
+
+    None where the landing has added its rows already, or there are none. Raises LakeError.
+    """
+    file = LakeParquetFile.open(store, path)
+    with file or nullcontext():
+        if not rows.num_rows or (file is not None and file.footer_metadata().get(LAST_LANDING) == landing):
+            return None
+        groups = file.row_groups(table.schema, table.texts) if file is not None else iter(())
+        with stage_parquet(store, table.schema_in_memory, (), {LAST_LANDING: landing}) as staging:
+            for group in _with_new_rows(groups, rows.cast(table.schema_in_memory)):
+                staging.write(group)
+        version = file.version if file is not None else NO_FILE
+    return Replacement(path, staging.staged, version, rows=staging.rows)
 
 
 def restatement_rows(partition: Partition, restated: pa.Table, zone: ZoneInfo) -> pa.Table:
@@ -36,66 +69,58 @@ def restatement_rows(partition: Partition, restated: pa.Table, zone: ZoneInfo) -
     count = restated.num_rows
     units = pa.chunked_array([pa.repeat(partition.unit.value, count)])
     columns: dict[str, object] = {
+        "metric": pa.repeat(partition.metric, count),
         "scope": pa.repeat(partition.scope.value, count),
         "unit": units,
         "bucket_start": bucket_starts(units, restated["bucket"], zone),
         "date": bucket_dates(units, restated["bucket"]),
-        "new_sessions": restated["sessions"],
+        "new_value": restated["value"],
     }
     for name in IDS:
         columns[name] = restated[name] if name in restated.column_names else pa.nulls(count, pa.string())
-    for name in ("old_sessions", "revision", "previous_collected_at", "collected_at", "run_id"):
+    for name in ("old_value", "revision", "previous_collected_at", "collected_at", "run_id"):
         columns[name] = restated[name]
-    schema = RESTATEMENTS.schema
-    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+    return _rows_of(RESTATEMENTS, columns)
 
 
-def stage_restatements(
-    store: Store, workspace: str, restated: Sequence[pa.Table], as_of: datetime
-) -> list[Replacement]:
-    """Stage the partition of as_of's month (UTC) with the rows that it lacks; empty where it has them all."""
-    schema = RESTATEMENTS.schema
-    rows = pa.concat_tables([schema.empty_table(), *restated])
-    if not rows.num_rows:
-        return []
-    # `as_of` comes from the journal: a landing that is repeated, even in another month, finds the same file.
-    path = paths.restatements(workspace, as_of.date().replace(day=1))
-    existing, version = schema.empty_table(), NO_FILE
-    file = LakeParquetFile.open(store, path)
-    if file is not None:
-        with file:
-            existing, version = file.table(schema), file.version
-    # A landing that is repeated computes the same rows again: the keys of those that were published are in the table.
-    new = rows.filter(pc.invert(pc.is_in(_restatement_keys(rows), value_set=_restatement_keys(existing))))
-    if not new.num_rows:
-        return []
-    combined = _sorted_restatements(pa.concat_tables([existing, new]))
-    return [Replacement(path, stage_table(store, combined, _RESTATEMENT_ORDER, {}), version)]
+def joined(table: Table, parts: Sequence[pa.Table]) -> pa.Table:
+    """Rows of a table from several places."""
+    return pa.concat_tables([table.schema_in_memory.empty_table(), *parts]).unify_dictionaries()
 
 
-def stage_log(store: Store, journal: Journal, zone: ZoneInfo) -> Staged:
-    """Stage the log of a landing: one row for each window of its journal."""
+def log_rows(journal: Journal, zone: ZoneInfo) -> pa.Table:
+    """The log of a landing: one row for each window of its journal."""
     windows = journal.windows
-    columns = {name: windows[name] for name in windows.column_names}
-    columns |= {name: windows[name].cast(pa.string()) for name in SERIES}
+    columns: dict[str, object] = {name: windows[name] for name in windows.column_names}
+    columns |= {name: windows[name] for name in SERIES}
     columns["run_id"] = pa.repeat(journal.landing_id.run_id, windows.num_rows)
     columns["window_start"] = bucket_starts(windows["unit"], windows["first"], zone)
     columns["window_end"] = bucket_starts(windows["unit"], windows["stop"], zone)
     columns["expected_points"] = pc.subtract(windows["stop"], windows["first"])
-    schema = LOG.schema
-    return stage_table(store, pa.table({name: columns[name] for name in schema.names}).cast(schema), (), {})
+    return _rows_of(LOG, columns)
 
 
-def _restatement_keys(rows: pa.Table) -> pa.Array:
-    """One text for each row, equal where the keys are. The separator does not occur in ids, which are printable."""
-    # Null and the empty text may share a key, since ids are never empty.
-    texts = [pc.fill_null(rows[name].cast(pa.string()), "") for name in _RESTATEMENT_KEY]
-    return pc.binary_join_element_wise(*texts, "\x1f").combine_chunks()
+def _rows_of(table: Table, columns: dict[str, object]) -> pa.Table:
+    return pa.table({name: columns[name] for name in table.schema.names}).cast(table.schema_in_memory)
 
 
-def _sorted_restatements(rows: pa.Table) -> pa.Table:
-    """The rows in the table's order, with null ids first: ids are never empty, so an empty text sorts before them."""
-    keys = rows.select(_RESTATEMENT_ORDER)
-    for name in ID_COLUMNS:
-        keys = keys.set_column(keys.column_names.index(name), name, pc.fill_null(keys[name], ""))
-    return rows.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in _RESTATEMENT_ORDER]))
+def _with_new_rows(groups: Iterator[pa.Table], rows: pa.Table) -> Iterator[pa.Table]:
+    """The row groups, and then the new rows, joined with the last row group where that is small."""
+    # One row group is held back, since only the last one may be joined with what follows. One that is small and has
+    # others behind it is joined with them as well, so that a file never has many small ones.
+    held: pa.Table | None = None
+    for group in groups:
+        if held is not None and held.num_rows < SMALL_GROUP:
+            held = _joined(held, group)
+            continue
+        if held is not None:
+            yield held
+        held = group
+    if held is not None and held.num_rows >= SMALL_GROUP:
+        yield held
+        held = None
+    yield rows if held is None else _joined(held, rows)
+
+
+def _joined(rows: pa.Table, following: pa.Table) -> pa.Table:
+    return pa.concat_tables([rows.cast(following.schema), following]).unify_dictionaries()

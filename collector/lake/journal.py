@@ -45,20 +45,24 @@ JOURNAL_SCHEMA = pa.schema(
         ("requested_at", INSTANT),
         ("duration_ms", pa.int64()),
         ("points", pa.int32()),
+        ("quota_remaining", pa.int64()),
+        ("answered_date", INSTANT),
         ("buckets", pa.list_(pa.int32())),
-        ("sessions", pa.list_(pa.int64())),
+        ("values", pa.list_(pa.int64())),
     ]
 )
 
 JOURNAL_WINDOWS_SCHEMA = pa.schema(list(JOURNAL_SCHEMA)[:-2])
 """The columns of JOURNAL_SCHEMA without the two lists."""
 
+_LISTS = JOURNAL_SCHEMA.names[-2:]
+
 _STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}
 
 _WRITER_OPTIONS = {
     "use_dictionary": [*SERIES, "reason", "status", "error"],
     # Differences of neighbouring points take half as long to write as the default encoding.
-    "column_encoding": dict.fromkeys(("buckets.list.element", "sessions.list.element"), "DELTA_BINARY_PACKED"),
+    "column_encoding": dict.fromkeys(("buckets.list.element", "values.list.element"), "DELTA_BINARY_PACKED"),
 }
 
 
@@ -66,17 +70,18 @@ _WRITER_OPTIONS = {
 class LandingId:
     """Identifies a landing: the run, and the number of the landing within the run.
 
-    `as_of` is written to the lake as collected_at and answered_at. `run_date` is the day (UTC) on which the run began.
+    `as_of` is written to the lake as collected_at and answered_at. `started_at`: when the run began by the real clock,
+    UTC; its month is that of the log's rows.
     """
 
     run_id: str
     as_of: datetime
-    run_date: str
+    started_at: datetime
     number: int = 1
 
     @property
     def name(self) -> str:
-        """The name of the journal's folder, of the log's file, and in the footers of data files. Never used twice."""
+        """The name of the journal's folder, and in the footers of the files that it wrote. Never used twice."""
         return f"{self.run_id}-{self.number:04d}"
 
     def footer_metadata(self) -> dict[str, str]:
@@ -84,7 +89,7 @@ class LandingId:
         return {
             "collector.run_id": self.run_id,
             "collector.as_of": self.as_of.isoformat(),
-            "collector.run_date": self.run_date,
+            "collector.started_at": self.started_at.isoformat(),
             "collector.number": str(self.number),
         }
 
@@ -94,7 +99,7 @@ class LandingId:
         return cls(
             footer_metadata["collector.run_id"],
             datetime.fromisoformat(footer_metadata["collector.as_of"]),
-            footer_metadata["collector.run_date"],
+            datetime.fromisoformat(footer_metadata["collector.started_at"]),
             int(footer_metadata["collector.number"]),
         )
 
@@ -104,25 +109,42 @@ class Journal:
     """A journal that was read: its landing, its windows, and the paths of its entries.
 
     `windows` has JOURNAL_WINDOWS_SCHEMA and two columns more, with which `read_points` finds a window's points: `entry`
-    (index into `files`) and `row` (in that entry).
+    (index into `files`) and `row` (in that entry). `lists`: the points of its only entry, where they are in memory.
     """
 
     landing_id: LandingId
     windows: pa.Table
     files: tuple[str, ...]
+    lists: pa.Table | None = None
 
     def answered(self, *columns: str) -> pa.Table:
         """The answered windows: SERIES, first, stop, and the columns named."""
         return self.windows.select([*SERIES, "first", "stop", *columns]).filter(pc.equal(self.windows["status"], "ok"))
 
 
-def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int, outcomes: Sequence[Outcome]) -> int:
-    """Add an entry to a journal. Once this returns, it survives a crash. Returns its size in bytes."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry that was written. `table` has JOURNAL_SCHEMA, `size` is in bytes."""
+
+    path: str
+    size: int
+    table: pa.Table
+
+
+def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int, outcomes: Sequence[Outcome]) -> Entry:
+    """Add an entry to a journal. Once this returns, it survives a crash."""
     # Expecting NO_FILE, an entry never replaces another one. Entries are unsorted: a landing sorts the windows it
     # reads.
-    staged = stage_table(store, _entry_table(outcomes), (), landing_id.footer_metadata(), _WRITER_OPTIONS)
-    store.publish(Replacement(paths.journal_entry(workspace, landing_id.name, number), staged, NO_FILE))
-    return staged.size
+    path, table = paths.journal_entry(workspace, landing_id.name, number), _entry_table(outcomes)
+    staged = stage_table(store, table, (), landing_id.footer_metadata(), _WRITER_OPTIONS)
+    store.publish(Replacement(path, staged, NO_FILE))
+    return Entry(path, staged.size, table)
+
+
+def journal_of(landing_id: LandingId, entry: Entry) -> Journal:
+    """The journal whose only entry this is. Nothing is read."""
+    windows = _with_places(entry.table.select(JOURNAL_WINDOWS_SCHEMA.names), 0)
+    return Journal(landing_id, windows, (entry.path,), entry.table.select(_LISTS))
 
 
 def pending_journals(store: Store, workspace: str) -> dict[str, list[str]]:
@@ -146,17 +168,15 @@ def read_journal(store: Store, files: Sequence[str]) -> Journal | None:
         with file:
             windows = file.table(JOURNAL_SCHEMA, SERIES, JOURNAL_WINDOWS_SCHEMA.names).cast(JOURNAL_WINDOWS_SCHEMA)
             landing_id = _landing_id(file)
-        count = windows.num_rows
         # `number` counts all paths, so that it stays an index into `files` where an entry is missing.
-        windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
-        parts.append(windows.append_column("row", pa.array(range(count), pa.int32())))
+        parts.append(_with_places(windows, number))
     if landing_id is None:
         return None
     return Journal(landing_id, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
 
 
 def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The points of some answered windows, in the windows' order: the columns `names` (of SERIES), bucket, sessions.
+    """The points of some answered windows, in the windows' order: the columns `names` (of SERIES), bucket, value.
 
     Entries are read one after the other. Raises LakeError.
     """
@@ -166,18 +186,26 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     parts, indices = [], []
     for number in pc.unique(windows["entry"]).to_pylist():
         of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
-        parts.append(_lists_of(store, journal.files[number]).take(windows["row"].take(of_entry)))
+        lists = _lists_of(store, journal.files[number]) if journal.lists is None else journal.lists
+        parts.append(lists.take(windows["row"].take(of_entry)))
         indices.append(of_entry)
     lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
 
     # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
     # `first`, the column after `names`, is replaced by the bucket that is computed from it.
-    sessions = lists["sessions"].combine_chunks()
-    parents = pc.list_parent_indices(sessions)
+    values = lists["values"].combine_chunks()
+    parents = pc.list_parent_indices(values)
     rows = windows.select([*names, "first"]).take(parents).unify_dictionaries().combine_chunks()
-    buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), sessions.offsets, parents)
+    buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), values.offsets, parents)
     rows = rows.set_column(len(names), "bucket", buckets)
-    return rows.append_column("sessions", pc.list_flatten(sessions))
+    return rows.append_column("value", pc.list_flatten(values))
+
+
+def _with_places(windows: pa.Table, number: int) -> pa.Table:
+    """The windows of an entry with the columns that say where they are: `entry` and `row`."""
+    count = windows.num_rows
+    windows = windows.append_column("entry", pa.repeat(pa.scalar(number, pa.int32()), count))
+    return windows.append_column("row", pa.array(range(count), pa.int32()))
 
 
 def verify_journal(store: Store, files: Sequence[str]) -> None:
@@ -208,7 +236,7 @@ def _lists_of(store: Store, path: str) -> pa.Table:
     if file is None:
         raise LakeBusy(f"{path} was deleted before it was landed: another run has taken over this workspace")
     with file:
-        return file.table(JOURNAL_SCHEMA, (), ["buckets", "sessions"])
+        return file.table(JOURNAL_SCHEMA, (), _LISTS)
 
 
 def _buckets(firsts: pa.ChunkedArray, lists: pa.ListArray, offsets: pa.Array, parents: pa.Array) -> pa.Array:
@@ -228,18 +256,21 @@ def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
     spans = [(isinstance(outcome, Skipped) and outcome.series_span) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
-    sessions = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
+    values = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
     # The decoder gives a complete answer a range as its buckets, and a list never equals a range. So no bucket is
     # compared one by one.
     complete = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
     incomplete = [() if full else some for some, full in zip(buckets, complete, strict=True)]
+    answers = [outcome if isinstance(outcome, Answered) else None for outcome in outcomes]
     columns = {
+        "metric": _texts([key.metric for key in keys]),
         "scope": _texts([key.scope for key in keys]),
         "unit": _texts([key.unit for key in keys]),
         "app": _texts([window.series.app for window in windows]),
         "app_id": _texts([key.app_id for key in keys]),
         "segment": _texts([window.series.segment for window in windows]),
         "segment_id": _texts([key.segment_id for key in keys]),
+        "event": _texts([key.event for key in keys]),
         "first": [span.first for span in spans],
         "stop": [span.stop for span in spans],
         "reason": [window.reason.value for window in windows],
@@ -250,8 +281,10 @@ def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
         "requested_at": [None if isinstance(outcome, Skipped) else outcome.requested_at for outcome in outcomes],
         "duration_ms": [None if isinstance(outcome, Skipped) else outcome.duration_ms for outcome in outcomes],
         "points": [len(some) for some in buckets],
+        "quota_remaining": [None if isinstance(outcome, Skipped) else outcome.quota_remaining for outcome in outcomes],
+        "answered_date": [answer and answer.answered_date for answer in answers],
         "buckets": _lists("i", incomplete, complete),
-        "sessions": _lists("q", sessions),
+        "values": _lists("q", values),
     }
     return pa.table(columns, schema=JOURNAL_SCHEMA)
 

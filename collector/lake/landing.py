@@ -6,10 +6,10 @@ restatement is recorded exactly once:
 
 - The journal fixes the values. A row that already has its answer's value is not restated a second time, which is why
   restatements are published before the data.
-- Restatements have a key (series, bucket, run). Rows whose key is in the table already are not added again.
+- The footers of restatements and log name the landing that added rows last. A landing never adds rows twice.
 - Data files name in their footers the landing that wrote them and the one that they replaced. So the next run
   recognizes the files of the interrupted landing, which the coverage does not list yet.
-- The log comes last, in a file with the landing's name. Where it exists, only the journal is left to delete.
+- The log comes last. Where it names the landing, only the journal is left to delete.
 """
 
 from __future__ import annotations
@@ -20,30 +20,47 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from collector.lake import append_tables, coverage_table, paths
-from collector.lake.coverage_table import FileVersion, drop_stale_coverage, with_answers
+from collector.lake.append_tables import append, last_landing
+from collector.lake.coverage_table import (
+    TRUSTED_CLOCK,
+    CoverageRules,
+    FileRecord,
+    void_changed_files,
+    with_answers,
+    without_disbelieved,
+)
 from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
 from collector.lake.partition import merge_partition, partitions
-from collector.lake.store import NO_FILE, DamagedFile, Replacement
+from collector.lake.store import NO_FILE, DamagedFile
+from collector.lake.tables import LOG, RESTATEMENTS
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from collector.config.settings import Workspace
     from collector.lake.coverage_table import CoverageState
     from collector.lake.journal import Journal
-    from collector.lake.store import Store
+    from collector.lake.store import Replacement, Store, Version
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceLake:
-    """One workspace's part of a lake. `refresh_after`: the age from which an answer is stale."""
+    """One workspace's part of a lake, and the rules of its coverage."""
 
     store: Store
     workspace: str
     zone: ZoneInfo
-    refresh_after: timedelta
+    rules: CoverageRules
+
+    @classmethod
+    def of(cls, store: Store, workspace: Workspace, now: datetime) -> WorkspaceLake:
+        """The lake of a workspace of the config. `now`: the later of the run's `as_of` and the machine's clock."""
+        rules = CoverageRules(workspace.refresh_after, workspace.settle, workspace.lookback, now + TRUSTED_CLOCK)
+        return cls(store, workspace.name, workspace.timezone, rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +81,16 @@ class LandingCounts:
         )
 
 
-def land(lake: WorkspaceLake, journal: Journal) -> LandingCounts:
-    """Land a journal. After a LakeError the journal is still there, and can be landed again."""
+def land(lake: WorkspaceLake, journal: Journal, *, report: bool = False) -> LandingCounts:
+    """Land a journal. After a LakeError the journal is still there, and can be landed again.
+
+    `report`: whether data files that are missing or were changed are logged, which the plan does otherwise.
+    """
     counts = LandingCounts()
-    log_path = paths.log(lake.workspace, journal.landing_id.run_date, journal.landing_id.name)
-    # The log is the last file of a landing. Where it exists, everything else is published, and the run that did so died
-    # before all of the journal was deleted.
-    if not _exists(lake.store, log_path):
-        counts, replacements = _stage(lake, journal, log_path)
-        # The order is that of `_stage`. After a failure the journal is still there, and the next run lands it again.
-        for replacement in replacements:
-            lake.store.publish(replacement)
-        counts += LandingCounts(files_written=len(replacements))
+    # The log is the last file of a landing. Where it names the landing, everything else is published, and the run that
+    # did so died before all of the journal was deleted.
+    if last_landing(lake.store, _log_path(lake, journal)) != journal.landing_id.name:
+        counts = _merge(lake, journal, report=report)
     delete_journal(lake.store, journal.files)
     return counts
 
@@ -90,16 +105,15 @@ def recover(lake: WorkspaceLake) -> LandingCounts:
         journal = _read_readable(lake, files)
         if journal is not None:
             log.info("workspace %s: landing journal %s, which an interrupted run left behind", lake.workspace, name)
-            counts += land(lake, journal)
+            counts += land(lake, journal, report=True)
     return counts
 
 
 def current_coverage(lake: WorkspaceLake) -> CoverageState:
     """The coverage as it will be once the pending journals are landed. Writes nothing."""
     pending = pending_journals(lake.store, lake.workspace)
-    state = coverage_table.read(lake.store, lake.workspace, lake.zone)
     # Journals are landed in order, so only the first of them can have been interrupted.
-    state = drop_stale_coverage(lake.store, lake.workspace, state, next(iter(pending), ""))
+    state = _recorded_coverage(lake, next(iter(pending), ""), report=True)
     for files in pending.values():
         try:
             journal = read_journal(lake.store, files)
@@ -111,13 +125,22 @@ def current_coverage(lake: WorkspaceLake) -> CoverageState:
     return state
 
 
-def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[LandingCounts, list[Replacement]]:
-    """Stage every file that the landing replaces. They are returned in the order in which to publish them."""
-    store, workspace, landing_id = lake.store, lake.workspace, journal.landing_id
-    recorded = coverage_table.read(store, workspace, lake.zone)
-    # A partition whose file was removed or replaced loses its coverage here. What this journal answers in it is covered
-    # again below, since these rows are in the file that the merge makes.
-    recorded = drop_stale_coverage(store, workspace, recorded, landing_id.name)
+def _recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) -> CoverageState:
+    """The coverage as the table has it, as far as it can be believed and its data files are in place.
+
+    A partition whose file was removed or replaced is voided here. `interrupted`: see `void_changed_files`.
+    """
+    state = coverage_table.read(lake.store, lake.workspace)
+    state = void_changed_files(lake.store, lake.workspace, state, interrupted, report=report)
+    return replace(state, spans=without_disbelieved(state.spans, lake.rules.believed_until, lake.zone))
+
+
+def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCounts:
+    """Publish the journal's answers in all tables."""
+    store, workspace, landing = lake.store, lake.workspace, journal.landing_id
+    # What this journal answers in a voided partition is covered again below, since these rows are in the file that the
+    # merge makes.
+    recorded = _recorded_coverage(lake, landing.name, report=report)
     counts, data, restated = LandingCounts(), [], []
     try:
         for partition, windows in partitions(workspace, journal):
@@ -125,30 +148,65 @@ def _stage(lake: WorkspaceLake, journal: Journal, log_path: str) -> tuple[Landin
             counts += LandingCounts(changes.added, sum(rows.num_rows for rows in changes.restated), changes.unchanged)
             data += [replacement] if replacement else []
             restated += [append_tables.restatement_rows(partition, rows, lake.zone) for rows in changes.restated]
-        restatements = append_tables.stage_restatements(store, workspace, restated, landing_id.as_of)
+        # The month of `as_of`, which comes from the journal: a landing that is repeated, even in another month, finds
+        # the same file.
+        path = paths.monthly_file(RESTATEMENTS.name, workspace, landing.as_of.date())
+        restatements = append(store, RESTATEMENTS, path, append_tables.joined(RESTATEMENTS, restated), landing.name)
+        log_rows = append(store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name)
+        after = _with_journal(lake, recorded, journal)
+        # The coverage lists the versions of the data files that are about to be published. A bucket's store does not
+        # know them before: then the coverage is staged behind the data.
+        known = all(each.staged.version != NO_FILE for each in data)
+        coverage = _stage_coverage(lake, recorded, after, _records(data, landing.name)) if known else None
 
-        # The coverage lists the versions of the data files that are about to be published. It needs no new file where
-        # the journal has no answers.
-        written = {each.path: FileVersion(each.staged.version, landing_id.name) for each in data}
-        before = replace(recorded, files={**recorded.files, **written})
-        after = _with_journal(lake, before, journal)
-        coverage = [] if after.spans is before.spans else coverage_table.stage(store, workspace, after, lake.zone)
-
-        log_rows = Replacement(log_path, append_tables.stage_log(store, journal, lake.zone), NO_FILE)
+        # Restatements first: once the data has the new values, a landing that is repeated finds nothing to restate.
+        # Coverage after the data: it must not cover buckets whose rows are not in place. The log last: it marks the
+        # landing as complete.
+        before = [each for each in (restatements, *data) if each is not None]
+        versions = [store.publish(each) for each in before]
+        if not known:
+            data_versions = versions[len(versions) - len(data) :]
+            coverage = _stage_coverage(lake, recorded, after, _records(data, landing.name, data_versions))
+        last = [each for each in (coverage, log_rows) if each is not None]
+        for each in last:
+            store.publish(each)
     except BaseException:
         # Whatever the error was: on a full disk, staged files would occupy space until the next run.
         store.delete_staged()
         raise
-    # Restatements first: once the data has the new values, a landing that is repeated finds nothing to restate.
-    # Coverage after the data: it must not cover buckets whose rows are not in place. The log last: it marks the landing
-    # as complete.
-    return counts, [*restatements, *data, *coverage, log_rows]
+    return counts + LandingCounts(files_written=len(before) + len(last))
+
+
+def _records(
+    data: Sequence[Replacement], landing: str, versions: Sequence[Version] | None = None
+) -> dict[str, FileRecord]:
+    """The data files of a landing, as the coverage records them."""
+    found = versions if versions is not None else [each.staged.version for each in data]
+    return {
+        each.path: FileRecord(version, landing, each.staged.size, each.rows)
+        for each, version in zip(data, found, strict=True)
+    }
+
+
+def _stage_coverage(
+    lake: WorkspaceLake, recorded: CoverageState, after: CoverageState, written: Mapping[str, FileRecord]
+) -> Replacement | None:
+    """Stage the coverage; None where the journal has no answers, and so changes nothing."""
+    if after.spans is recorded.spans:
+        return None
+    return coverage_table.stage(
+        lake.store, lake.workspace, replace(after, files={**recorded.files, **written}), lake.zone
+    )
 
 
 def _with_journal(lake: WorkspaceLake, state: CoverageState, journal: Journal) -> CoverageState:
     """The coverage with a journal's answers. `spans` is the very same table where it has none."""
-    as_of = journal.landing_id.as_of
-    return replace(state, spans=with_answers(state.spans, journal.answered(), as_of, as_of - lake.refresh_after))
+    answers, as_of = journal.answered("answered_date"), journal.landing_id.as_of
+    return replace(state, spans=with_answers(state.spans, answers, as_of, lake.rules, lake.zone))
+
+
+def _log_path(lake: WorkspaceLake, journal: Journal) -> str:
+    return paths.monthly_file(LOG.name, lake.workspace, journal.landing_id.started_at.date())
 
 
 def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
@@ -166,14 +224,6 @@ def _read_readable(lake: WorkspaceLake, files: list[str]) -> Journal | None:
             quarantine(lake.store, lake.workspace, damaged.path)
             remaining.remove(damaged.path)
     return None
-
-
-def _exists(store: Store, path: str) -> bool:
-    opened = store.open(path)
-    if opened is None:
-        return False
-    opened[0].close()
-    return True
 
 
 def quarantine(store: Store, workspace: str, path: str) -> str:

@@ -1,6 +1,6 @@
 """Merge answers into a partition's rows, in bulk: Arrow tables in, Arrow tables out, pure.
 
-A key (app_id, segment_id, bucket) occurs once in a partition. `merge` sorts out which answers add a row, which restate
+A key (event, app_id, segment_id, bucket) occurs once in a partition. `merge` sorts out which answers add a row, which restate
 one, and which change nothing. Below it are the integers that series and rows are sorted by, and columns of buckets as
 columns of dates and instants. Nothing is done row by row, and text columns are dictionaries, so that a row takes a few
 bytes of memory however long its ids are.
@@ -36,7 +36,7 @@ class Merged:
     """The result of a merge.
 
     `rows`: all rows of the partition, sorted by key; None where nothing changed.
-    `restated`: the answers that restate a row, with two more columns: old_sessions and previous_collected_at.
+    `restated`: the answers that restate a row, with two more columns: old_value and previous_collected_at.
     `added`, `unchanged`: how many answers had no row, and how many found their own value.
     """
 
@@ -49,7 +49,8 @@ class Merged:
 def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
     """Merge answers into rows of a partition.
 
-    existing: rows of the partition, with `bucket` (int32) in place of the date or hour.
+    existing: rows of the partition, with `bucket` (int32) in place of the date or hour, and `value` in place of the
+        column that is named as the metric.
     answers: the same columns, with revision 0.
     ids: the id columns of the table, in order.
     Both are sorted by key, with each key once. A row without an answer stays as it is.
@@ -67,7 +68,7 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
     has_row = pc.is_valid(positions)
     old = existing.take(positions.filter(has_row))
     matched = answers.filter(has_row)
-    differs = pc.not_equal(matched["sessions"], old["sessions"])
+    differs = pc.not_equal(matched["value"], old["value"])
     restated = _restate(matched.filter(differs), old.filter(differs))
     added = answers.filter(pc.invert(has_row))
     unchanged = matched.num_rows - restated.num_rows
@@ -91,7 +92,7 @@ def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
     revision = pc.cast(pc.add(old["revision"], 1), pa.int32())
     return (
         new.set_column(new.column_names.index("revision"), "revision", revision)
-        .append_column("old_sessions", old["sessions"])
+        .append_column("old_value", old["value"])
         .append_column("previous_collected_at", old["collected_at"])
     )
 

@@ -24,10 +24,14 @@ ROWS_IN_GROUP = 128 * 1024
 
 
 class StagedParquet:
-    """A Parquet file that is being staged; `staged` is available after the block of `stage_parquet`."""
+    """A Parquet file that is being staged; `staged` is available after the block of `stage_parquet`.
+
+    `rows`: how many were written.
+    """
 
     def __init__(self, stage: Stage, writer: pq.ParquetWriter) -> None:
         self._stage, self._writer = stage, writer
+        self.rows = 0
 
     @property
     def staged(self) -> Staged:
@@ -36,6 +40,7 @@ class StagedParquet:
 
     def write(self, rows: pa.Table, group: int = ROWS_IN_GROUP) -> None:
         """Append rows, which the caller has sorted, in row groups of `group` rows."""
+        self.rows += rows.num_rows
         self._writer.write_table(rows, row_group_size=group)
 
 
@@ -88,6 +93,7 @@ class LakeParquetFile:
     def __init__(self, path: str, source: pa.NativeFile, version: Version) -> None:
         self.path, self.version = path, version
         self._source = source
+        self._metadata: pq.FileMetaData | None = None
 
     @classmethod
     def open(cls, store: Store, path: str) -> LakeParquetFile | None:
@@ -103,16 +109,24 @@ class LakeParquetFile:
 
     def footer_metadata(self) -> dict[str, str]:
         """The key-value pairs of the footer."""
-        metadata = self._parquet_file(()).metadata.metadata or {}
+        metadata = self._file_metadata().metadata or {}
         return {name.decode(): text.decode() for name, text in metadata.items()}
+
+    def size_and_rows(self) -> tuple[int, int]:
+        """The file's size in bytes, and its number of rows."""
+        with self._translate_errors():
+            return self._source.size(), self._file_metadata().num_rows
 
     def table(
         self, schema: pa.Schema, dictionaries: Sequence[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """All rows of a file that has `schema`. Columns in `dictionaries` are read as such, which takes less memory."""
+        """All rows of a file that has `schema`. Columns in `dictionaries` are read as such, which takes less memory.
+
+        Columns that the file lacks at its end are null: an older version of the collector wrote it.
+        """
         file = self._checked(schema, dictionaries)
         with self._translate_errors():
-            return file.read(columns=columns, use_threads=False)
+            return _with_later_columns(file.read(columns=columns, use_threads=False), schema, columns)
 
     def row_groups(self, schema: pa.Schema, dictionaries: Sequence[str] = ()) -> Iterator[pa.Table]:
         """All rows, one row group at a time, as `table` reads them."""
@@ -120,7 +134,7 @@ class LakeParquetFile:
         for number in range(file.num_row_groups):
             with self._translate_errors():
                 rows = file.read_row_group(number, use_threads=False)
-            yield rows
+            yield _with_later_columns(rows, schema)
 
     def damaged(self, reason: str) -> DamagedFile:
         """The error that names this file. Only the reason's first line is kept."""
@@ -128,8 +142,9 @@ class LakeParquetFile:
 
     def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:
         file = self._parquet_file(dictionaries)
-        if file.schema_arrow.names != schema.names:
-            raise self.damaged(f"its columns are {', '.join(file.schema_arrow.names)}")
+        names = file.schema_arrow.names
+        if not names or names != schema.names[: len(names)]:
+            raise self.damaged(f"its columns are {', '.join(names)}")
         for field in file.schema_arrow:
             declared, stored = _value_type(schema.field(field.name).type), _value_type(field.type)
             if stored != declared:
@@ -137,18 +152,28 @@ class LakeParquetFile:
         return file
 
     def _parquet_file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
+        names = list(dictionaries)
+        if names:
+            # A file may lack columns at its end, which cannot be requested as dictionaries.
+            present = set(self._file_metadata().schema.to_arrow_schema().names)
+            names = [name for name in names if name in present]
         with self._translate_errors():
-            try:
-                # pre_buffer reads ahead on Arrow's threads, and a thread that still holds the file when the process
-                # ends aborts the process.
-                return pq.ParquetFile(
-                    self._source,
-                    read_dictionary=list(dictionaries),
-                    page_checksum_verification=True,
-                    pre_buffer=False,
-                )
-            except KeyError as error:  # a column of `dictionaries` that the file does not have
-                raise self.damaged(f"it has no column {error.args[0].decode()}") from error
+            # pre_buffer reads ahead on Arrow's threads, and a thread that still holds the file when the process ends
+            # aborts the process.
+            return pq.ParquetFile(
+                self._source,
+                metadata=self._metadata,
+                read_dictionary=names,
+                page_checksum_verification=True,
+                pre_buffer=False,
+            )
+
+    def _file_metadata(self) -> pq.FileMetaData:
+        """The footer, which is read once."""
+        if self._metadata is None:
+            with self._translate_errors():
+                self._metadata = pq.ParquetFile(self._source, pre_buffer=False).metadata
+        return self._metadata
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -159,6 +184,14 @@ class LakeParquetFile:
             if isinstance(error, OSError) and error.errno:  # Arrow's own OSErrors about a file's content have no errno
                 raise LakeError(f"cannot read {self.path}: {os.strerror(error.errno)}") from error
             raise self.damaged(str(error)) from error
+
+
+def _with_later_columns(rows: pa.Table, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows with nulls in the columns of the schema, or those named, that they lack."""
+    for name in schema.names if columns is None else columns:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, schema.field(name).type))
+    return rows
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

@@ -3,7 +3,7 @@
 In: the partition's file and the journal's windows for it. Out: what changed, and a staged file where something did; it
 is published by the caller. Both sides are read in the order of the rows (ids, then bucket), one batch of series at a
 time. However large the journal and the partition are, a batch is bounded: it has so few series that all buckets of the
-month together are about a million rows. Rows of other series are copied as they are.
+month together are about 200,000 rows. Rows of other series are copied as they are.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from collector.buckets import month_of, month_span
 from collector.lake.journal import read_points
 from collector.lake.merge import bucket_numbers, hour_timestamps, merge, row_keys, series_ranks
-from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, stage_parquet
+from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet, stage_parquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
-from collector.lake.tables import IDS, INSTANT, Table, data_table, time_column
+from collector.lake.tables import IDS, INSTANT, DataTable, data_table
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from collector.lake.journal import Journal, LandingId
-    from collector.lake.store import Staged, Store
+    from collector.lake.store import Store
 
 LANDING = "collector.landing"
 """The footer key of the landing that wrote a data file."""
@@ -47,7 +47,7 @@ Key = tuple[str, ...]
 class BatchSizes:
     """`rows`: about how many are merged at once, at most. `group`: how many are in a row group of the file."""
 
-    rows: int = 1_000_000
+    rows: int = 200_000
     group: int = ROWS_IN_GROUP
 
 
@@ -80,27 +80,32 @@ class SeriesBatch:
 def partitions(workspace: str, journal: Journal) -> Iterator[tuple[Partition, pa.Table]]:
     """The partitions that the journal may have points for, each with the windows that overlap it."""
     answered = journal.answered("entry", "row", "points")
-    for scope in Scope:
-        for unit in Unit:
-            of_table = pc.and_(pc.equal(answered["scope"], scope.value), pc.equal(answered["unit"], unit.value))
-            # An answer without points adds no row, so its partition need not be read. The coverage still includes it.
-            windows = answered.filter(pc.and_(of_table, pc.greater(answered["points"], 0)))
-            for month in _months(unit, windows):
-                span = month_span(unit, month)
-                overlaps = pc.and_(pc.less(windows["first"], span.stop), pc.greater(windows["stop"], span.first))
-                if of_month := windows.filter(overlaps):  # may be empty: a month between the oldest and the newest
-                    yield Partition(workspace, scope, unit, month), of_month
+    # An answer without points adds no row, so its partition need not be read. The coverage still includes it.
+    answered = answered.filter(pc.greater(answered["points"], 0))
+    for metric, scope, unit in _tables_of(answered):
+        windows = answered.filter(of_table(answered, metric, scope, unit))
+        for month in _months(unit, windows):
+            span = month_span(unit, month)
+            overlaps = pc.and_(pc.less(windows["first"], span.stop), pc.greater(windows["stop"], span.first))
+            if of_month := windows.filter(overlaps):  # may be empty: a month between the oldest and the newest
+                yield Partition(workspace, metric, scope, unit, month), of_month
+
+
+def of_table(rows: pa.Table, metric: str, scope: Scope, unit: Unit) -> pa.ChunkedArray:
+    """Whether each row, which has the columns SERIES, is of a series of that data table."""
+    of_scope = pc.and_(pc.equal(rows["scope"], scope.value), pc.equal(rows["unit"], unit.value))
+    return pc.and_(pc.equal(rows["metric"], metric), of_scope)
 
 
 def merge_partition(
     store: Store, partition: Partition, windows: pa.Table, journal: Journal, sizes: BatchSizes = DEFAULT_BATCH_SIZES
 ) -> tuple[PartitionChanges, Replacement | None]:
     """Merge the windows' points into the partition. No replacement where nothing changed. Raises LakeError."""
-    table, changes = data_table(partition.scope, partition.unit), PartitionChanges()
+    table, changes = table_of(partition), PartitionChanges()
     file = LakeParquetFile.open(store, partition.path)
     with file or nullcontext():
         # All of these are lazy: a batch's points and the rows beside it are read when the batch is merged.
-        reader = PartitionReader(_row_groups(file, table, partition.unit), table.ids)
+        reader = PartitionReader(_row_groups(file, table), table.ids)
         batches = series_batches(partition, windows, table.ids, sizes.rows)
         answers = ((batch, _points_as_rows(store, journal, partition, batch.windows)) for batch in batches)
         pieces = _merge_batches(reader, answers, table.ids, changes)
@@ -116,9 +121,10 @@ def merge_partition(
             LANDING: journal.landing_id.name,
             REPLACED: file.footer_metadata().get(LANDING, "") if file else "",
         }
-        staged = _stage(store, partition, groups, footer_metadata, sizes.group)
-    version = file.version if file else NO_FILE
-    return changes, Replacement(partition.path, staged, version) if staged else None
+        staged = _stage(store, table, groups, footer_metadata, sizes.group)
+    if staged is None:
+        return changes, None
+    return changes, Replacement(partition.path, staged.staged, file.version if file else NO_FILE, rows=staged.rows)
 
 
 def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], rows: int) -> Iterator[SeriesBatch]:
@@ -191,18 +197,38 @@ def _months(unit: Unit, windows: pa.Table) -> list[date]:
     return months
 
 
-def _row_groups(file: LakeParquetFile | None, table: Table, unit: Unit) -> Iterator[pa.Table]:
-    """The file's row groups, with `bucket` (int32) in place of the date or hour."""
+def table_of(partition: Partition) -> DataTable:
+    """The partition's table."""
+    return data_table(partition.metric, partition.scope, partition.unit)
+
+
+def _tables_of(windows: pa.Table) -> list[tuple[str, Scope, Unit]]:
+    """The data tables that windows belong to: metric, scope and unit."""
+    # A few combinations among any number of windows, so they are looked for one by one.
+    names = windows.select(["metric", "scope", "unit"]).group_by(["metric", "scope", "unit"]).aggregate([])
+    return sorted((row["metric"], Scope(row["scope"]), Unit(row["unit"])) for row in names.to_pylist())
+
+
+def _names_in_memory(table: DataTable) -> list[str]:
+    """The table's columns as rows have them here: `bucket` for the date or hour, `value` for the metric's own name."""
+    renamed = {table.time_column: "bucket", table.metric.name: "value"}
+    return [renamed.get(name, name) for name in table.schema.names]
+
+
+def _row_groups(file: LakeParquetFile | None, table: DataTable) -> Iterator[pa.Table]:
+    """The file's row groups, with `bucket` (int32) in place of the date or hour, and `value`."""
     if file is None:
         return
-    name = time_column(unit)
+    names = _names_in_memory(table)
+    place = names.index("bucket")
     for rows in file.row_groups(table.schema, table.texts):
-        yield rows.set_column(rows.column_names.index(name), "bucket", bucket_numbers(unit, rows[name]))
+        renamed = rows.rename_columns(names)
+        yield renamed.set_column(place, "bucket", bucket_numbers(table.unit, renamed["bucket"]))
 
 
 def _points_as_rows(store: Store, journal: Journal, partition: Partition, windows: pa.Table) -> pa.Table:
     """The windows' points in the partition's month, in the columns that `_row_groups` gives."""
-    names = data_table(partition.scope, partition.unit).schema.names
+    names = _names_in_memory(table_of(partition))
     points = read_points(store, journal, windows, [name for name in IDS if name in names])
     span = month_span(partition.unit, partition.month)
     # Points are sorted by series and bucket, each once: windows are sorted, those of a series do not overlap, and each
@@ -213,8 +239,7 @@ def _points_as_rows(store: Store, journal: Journal, partition: Partition, window
     columns = {name: points[name] for name in points.column_names}
     columns |= _provenance(journal.landing_id, points.num_rows)
     # The order of the table's columns, so that these rows and those of the file can be put into one table.
-    time = time_column(partition.unit)
-    return pa.table({name: columns[name] for name in ("bucket" if name == time else name for name in names)})
+    return pa.table({name: columns[name] for name in names})
 
 
 def _provenance(landing_id: LandingId, count: int) -> dict[str, pa.Array]:
@@ -271,18 +296,17 @@ def _unless_unchanged(pieces: Iterator[pa.Table], changes: PartitionChanges) -> 
 
 
 def _stage(
-    store: Store, partition: Partition, groups: Iterator[pa.Table], footer_metadata: Mapping[str, str], size: int
-) -> Staged | None:
+    store: Store, table: DataTable, groups: Iterator[pa.Table], footer_metadata: Mapping[str, str], size: int
+) -> StagedParquet | None:
     """Stage the rows as the partition's file, in row groups of `size`; None where they raise _UnchangedError."""
-    table = data_table(partition.scope, partition.unit)
-    sorted_by = [*table.ids, time_column(partition.unit)]
+    sorted_by = [*table.ids, table.time_column]
     try:
-        with stage_parquet(store, _schema_in_memory(table), sorted_by, footer_metadata) as staging:
+        with stage_parquet(store, table.schema_in_memory, sorted_by, footer_metadata) as staging:
             for rows in groups:
-                staging.write(_with_time_column(rows, partition.unit), size)
+                staging.write(_as_stored(rows, table), size)
     except _UnchangedError:
         return None
-    return staging.staged
+    return staging
 
 
 def _row_group_pieces(pieces: Iterator[pa.Table], group: int) -> Iterator[pa.Table]:
@@ -303,17 +327,12 @@ def _row_group_pieces(pieces: Iterator[pa.Table], group: int) -> Iterator[pa.Tab
         yield pa.concat_tables(waiting)
 
 
-def _with_time_column(rows: pa.Table, unit: Unit) -> pa.Table:
-    """The rows with the date or hour in place of `bucket`."""
+def _as_stored(rows: pa.Table, table: DataTable) -> pa.Table:
+    """The rows with the columns of the table's files."""
     bucket = rows["bucket"]
-    column = bucket.cast(pa.date32()) if unit is Unit.DAY else hour_timestamps(bucket)
-    return rows.set_column(rows.column_names.index("bucket"), time_column(unit), column).unify_dictionaries()
-
-
-def _schema_in_memory(table: Table) -> pa.Schema:
-    """The table's columns with texts as dictionaries."""
-    texts = pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([(field.name, texts if field.type == pa.string() else field.type) for field in table.schema])
+    column = bucket.cast(pa.date32()) if table.unit is Unit.DAY else hour_timestamps(bucket)
+    stored = rows.set_column(rows.column_names.index("bucket"), "bucket", column)
+    return stored.rename_columns(table.schema.names).unify_dictionaries()
 
 
 def _key_at(rows: pa.Table, ids: Sequence[str], index: int) -> Key:

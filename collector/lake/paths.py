@@ -9,14 +9,19 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from collector.metrics import METRICS, Metric
 from collector.model import Scope, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 INTERNAL = "_collector"
 """The folder for everything that is not a table."""
 
 _DATA_FILE = re.compile(
-    rf"sessions_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
+    rf"(?P<metric>{'|'.join(METRICS)})_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
     r"/workspace=(?P<workspace>[^/]+)/month=(?P<month>\d{4}-\d{2}-01)/data\.parquet"
 )
 
@@ -28,6 +33,7 @@ class FileKind(StrEnum):
     RESTATEMENTS = "restatements"
     COVERAGE = "coverage"
     LOG = "log"
+    RUNS = "runs"
     JOURNAL = "journal"
     FOREIGN = "foreign"
 
@@ -37,20 +43,24 @@ class FileKind(StrEnum):
         return next((kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(path)), cls.FOREIGN)
 
 
+_MONTHLY = r"workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"
+
 _PATTERNS = {
     FileKind.DATA: _DATA_FILE,
-    FileKind.RESTATEMENTS: re.compile(r"restatements/workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"),
+    FileKind.RESTATEMENTS: re.compile(rf"restatements/{_MONTHLY}"),
     FileKind.COVERAGE: re.compile(r"coverage/workspace=[^/]+/data\.parquet"),
-    FileKind.LOG: re.compile(r"collection_log/workspace=[^/]+/run_date=\d{4}-\d{2}-\d{2}/[^/]+-\d{4,}\.parquet"),
+    FileKind.LOG: re.compile(rf"collection_log/{_MONTHLY}"),
+    FileKind.RUNS: re.compile(rf"runs/{_MONTHLY}"),
     FileKind.JOURNAL: re.compile(rf"{INTERNAL}/[^/]+/journal/[^/]+-\d{{4,}}/\d{{6,}}\.parquet"),
 }
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
-    """One data file: a table (scope and unit), a workspace and a month, given as its first day."""
+    """One data file: a table (metric, scope and unit), a workspace and a month, given as its first day."""
 
     workspace: str
+    metric: str
     scope: Scope
     unit: Unit
     month: date
@@ -58,7 +68,7 @@ class Partition:
     @property
     def path(self) -> str:
         """The data file."""
-        return f"{table_folder(self.scope, self.unit, self.workspace)}/month={self.month}/data.parquet"
+        return f"{table_folder(self.metric, self.scope, self.unit, self.workspace)}/month={self.month}/data.parquet"
 
     @classmethod
     def of(cls, path: str) -> Partition | None:
@@ -67,32 +77,36 @@ class Partition:
         if match is None:
             return None
         unit = Unit.DAY if match["unit"] == "daily" else Unit.HOUR
-        return cls(match["workspace"], Scope(match["scope"]), unit, date.fromisoformat(match["month"]))
+        return cls(
+            match["workspace"], match["metric"], Scope(match["scope"]), unit, date.fromisoformat(match["month"])
+        )
 
 
-def table(scope: Scope, unit: Unit) -> str:
+def data_tables() -> Iterator[tuple[Metric, Scope, Unit]]:
+    """What each data table holds: every metric of the catalogue, by the scopes and units that it is offered in."""
+    return (
+        (metric, scope, unit) for metric in METRICS.values() for scope in metric.scopes for unit in metric.units
+    )
+
+
+def table(metric: str, scope: Scope, unit: Unit) -> str:
     """The name of a data table."""
-    return f"sessions_{scope}_{'daily' if unit is Unit.DAY else 'hourly'}"
+    return f"{metric}_{scope}_{'daily' if unit is Unit.DAY else 'hourly'}"
 
 
-def table_folder(scope: Scope, unit: Unit, workspace: str) -> str:
+def table_folder(metric: str, scope: Scope, unit: Unit, workspace: str) -> str:
     """The folder of a workspace's partitions of a data table."""
-    return f"{table(scope, unit)}/workspace={workspace}"
+    return f"{table(metric, scope, unit)}/workspace={workspace}"
 
 
-def restatements(workspace: str, month: date) -> str:
-    """The restatements that were first seen in a month (UTC), given as its first day."""
-    return f"restatements/workspace={workspace}/month={month}/data.parquet"
+def monthly_file(table: str, workspace: str, month: date) -> str:
+    """The file of a month, given by any of its days (UTC), of a table that has one file for all series."""
+    return f"{table}/workspace={workspace}/month={month.replace(day=1):%Y-%m-%d}/data.parquet"
 
 
 def coverage(workspace: str) -> str:
     """The coverage of all series of a workspace."""
     return f"coverage/workspace={workspace}/data.parquet"
-
-
-def log(workspace: str, run_date: str, landing_id: str) -> str:
-    """The log of one landing. `run_date`: the day on which its run started (UTC)."""
-    return f"collection_log/workspace={workspace}/run_date={run_date}/{landing_id}.parquet"
 
 
 def internal_folder(workspace: str) -> str:
@@ -122,7 +136,8 @@ def journal_entry(workspace: str, landing_id: str, number: int) -> str:
 
 def tables() -> list[str]:
     """The names of all tables, each a folder of the lake."""
-    return [*(table(scope, unit) for scope in Scope for unit in Unit), "restatements", "coverage", "collection_log"]
+    data = (table(metric.name, scope, unit) for metric, scope, unit in data_tables())
+    return [*data, "restatements", "coverage", "collection_log", "runs"]
 
 
 def workspace_folders(workspace: str) -> list[str]:

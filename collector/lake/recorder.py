@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from collector.lake.journal import pending_journals, read_journal, write_entry
+from collector.lake.journal import journal_of, pending_journals, read_journal, write_entry
 from collector.lake.landing import LandingCounts, WorkspaceLake, land
 from collector.lake.store import LakeBusy
 from collector.model import Answered, Failed, Outcome, SeriesKey, Skipped, Span
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from collector.clock import Clock
-    from collector.lake.journal import LandingId
+    from collector.lake.journal import Entry, LandingId
 
 T = TypeVar("T")
 
@@ -100,6 +100,7 @@ class Recorder:
         self._points = 0  # in the buffer
         self._buffered_since = self._clock.monotonic()
         self._entries = self._bytes = 0  # of the journal
+        self._entry: Entry | None = None  # the journal's newest
         self._writing = asyncio.Lock()
         self._landing: asyncio.Task[None] | None = None
 
@@ -161,9 +162,10 @@ class Recorder:
         self._entries += 1
         lake, landing_id, number = self._lake, self._landing_id, self._entries
         try:
-            self._bytes += await self._offload(
+            self._entry = await self._offload(
                 lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes)
             )
+            self._bytes += self._entry.size
         finally:
             self._budget.used -= points  # also where the entry could not be written: its points are dropped
 
@@ -177,13 +179,16 @@ class Recorder:
         # Entries from here on belong to the next journal. If the landing fails, this one keeps its name, and the next
         # run lands it.
         sealed = self._landing_id
+        # Where the answers fitted one buffer, they are still in memory, and nothing is read back.
+        only = self._entry if self._entries == 1 else None
         self._landing_id = replace(sealed, number=sealed.number + 1)
         self._entries = self._bytes = 0
-        self._landing = self._tasks.create_task(self._land(sealed))
+        self._entry = None
+        self._landing = self._tasks.create_task(self._land(sealed, only))
 
-    async def _land(self, sealed: LandingId) -> None:
+    async def _land(self, sealed: LandingId, only: Entry | None) -> None:
         async with self._landings:
-            self.counts.landed += await self._offload(lambda: _land_journal(self._lake, sealed))
+            self.counts.landed += await self._offload(lambda: _land_journal(self._lake, sealed, only))
 
     async def _landed(self) -> None:
         """Wait for the landing that is at work, if any."""
@@ -211,7 +216,10 @@ class Recorder:
             self.counts.skips[key] = first._replace(series_span=hull)
 
 
-def _land_journal(lake: WorkspaceLake, landing_id: LandingId) -> LandingCounts:
+def _land_journal(lake: WorkspaceLake, landing_id: LandingId, only: Entry | None) -> LandingCounts:
+    """Land the journal of a landing. `only`: its one entry, where it is still in memory."""
+    if only is not None:
+        return land(lake, journal_of(landing_id, only))
     files = pending_journals(lake.store, lake.workspace).get(landing_id.name)
     if files is None:
         raise LakeBusy(

@@ -17,13 +17,13 @@ from collector.lake import coverage_table, journal, merge, metadata, paths
 from collector.lake.landing import quarantine
 from collector.lake.lease import RENEW_EVERY, FencedStore
 from collector.lake.parquet import LakeParquetFile
+from collector.lake.partition import table_of
 from collector.lake.paths import FileKind, Partition
 from collector.lake.store import DamagedFile, LakeBusy, LakeError
-from collector.lake.tables import LOG, RESTATEMENTS, data_table, time_column
+from collector.lake.tables import LOG, RESTATEMENTS, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from zoneinfo import ZoneInfo
 
     from collector.clock import Clock
     from collector.config.settings import Workspace
@@ -73,7 +73,7 @@ def repair(
         if not options.dry_run:
             lock.acquire()
         fenced = store if options.dry_run else FencedStore(store, lock)
-        for path, reason in _renewing(inspect(fenced, workspace.name, workspace.timezone), lock, clock):
+        for path, reason in _renewing(inspect(fenced, workspace.name), lock, clock):
             checked += 1
             if reason is not None:
                 found.append(_report(fenced, workspace, path, reason, options))
@@ -103,17 +103,17 @@ def exit_code(results: Sequence[RepairResult], unowned: Sequence[str]) -> int:
     return 4 if problems else 0
 
 
-def inspect(store: Store, workspace: str, zone: ZoneInfo) -> Iterator[tuple[str, str | None]]:
+def inspect(store: Store, workspace: str) -> Iterator[tuple[str, str | None]]:
     """Each file of the workspace's tables and journals, and what is wrong with it; None for a sound file.
 
     Raises LakeError if a file cannot be read because of the disk or the network, which is not damage.
     """
     for folder in paths.workspace_folders(workspace):
         for path in sorted(store.list(folder)):
-            yield path, _damage(store, zone, path)
+            yield path, _damage(store, path)
 
 
-def _damage(store: Store, zone: ZoneInfo, path: str) -> str | None:
+def _damage(store: Store, path: str) -> str | None:
     kind = FileKind.of(path)
     if kind is FileKind.FOREIGN:
         return "not written by the collector; query engines may fail to read the table while it is here"
@@ -121,13 +121,13 @@ def _damage(store: Store, zone: ZoneInfo, path: str) -> str | None:
         if kind is FileKind.JOURNAL:
             journal.verify_journal(store, [path])
         else:
-            _check_table_file(store, zone, path, kind)
+            _check_table_file(store, path, kind)
     except DamagedFile as damaged:
         return damaged.reason
     return None
 
 
-def _check_table_file(store: Store, zone: ZoneInfo, path: str, kind: FileKind) -> None:
+def _check_table_file(store: Store, path: str, kind: FileKind) -> None:
     """Read all pages, against their checksums, and compare the columns with the table's. Raises DamagedFile."""
     file = LakeParquetFile.open(store, path)
     if file is None:  # in a dry run: another run has replaced or deleted it since it was listed
@@ -137,18 +137,19 @@ def _check_table_file(store: Store, zone: ZoneInfo, path: str, kind: FileKind) -
         if partition is not None:
             _check_data(file, partition)
         elif kind is FileKind.COVERAGE:
-            coverage_table.parse(file, zone)
+            coverage_table.parse(file)
         else:
-            file.table((LOG if kind is FileKind.LOG else RESTATEMENTS).schema)
+            file.table(_TABLES[kind].schema)
+
+
+_TABLES = {FileKind.LOG: LOG, FileKind.RESTATEMENTS: RESTATEMENTS, FileKind.RUNS: RUNS}
 
 
 def _check_data(file: LakeParquetFile, partition: Partition) -> None:
     """All rows must belong to the partition's month: a file restored to the wrong place would be read as another's."""
-    table = data_table(partition.scope, partition.unit)
+    table = table_of(partition)
     rows = file.table(table.schema, table.texts)
-    months = merge.bucket_months(
-        partition.unit, merge.bucket_numbers(partition.unit, rows[time_column(partition.unit)])
-    )
+    months = merge.bucket_months(table.unit, merge.bucket_numbers(table.unit, rows[table.time_column]))
     if months and months != [partition.month]:
         raise file.damaged(f"it contains rows of {', '.join(str(month) for month in months)}")
 
@@ -177,7 +178,8 @@ _CONSEQUENCES = {
     "are lost",
     FileKind.COVERAGE: "the next run requests everything in the config again; rows whose counts are the same do not "
     "change",
-    FileKind.LOG: "the log of one landing is lost; no counts are lost, and nothing is requested again",
+    FileKind.LOG: "the log of one month is lost; no counts are lost, and nothing is requested again",
+    FileKind.RUNS: "the list of one month's runs is lost; no counts are lost, and nothing is requested again",
     FileKind.JOURNAL: "the next run requests its windows again",
     FileKind.FOREIGN: "no data of the collector is affected",
 }

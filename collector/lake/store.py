@@ -72,13 +72,15 @@ class Staged:
 class Replacement:
     """A staged file and its destination. `expected`: the version that it replaces (NO_FILE: none), or None for any.
 
-    `if_locked`: the path and the version of the lock file, which must be unchanged as well.
+    `rows`: how many rows a table's file has. `if_locked`: the path and the version of the lock file, which must be
+    unchanged as well.
     """
 
     path: str
     staged: Staged
     expected: Version | None
     if_locked: tuple[str, Version] | None = None
+    rows: int = 0
 
 
 class Store(Protocol):

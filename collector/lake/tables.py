@@ -10,17 +10,24 @@ A later version may add columns at the end of a table, and tables at the end of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from collector.lake import paths
+from collector.metrics import METRICS, ValueType
 from collector.model import Scope, Unit
 
-VERSION = 1
-"""The version of the lake's layout. A program refuses a lake with a newer one."""
+if TYPE_CHECKING:
+    from collector.metrics import Metric
+
+VERSION = 2
+"""The version of the lake's layout. A program refuses a lake with another one."""
 
 INSTANT = pa.timestamp("us", tz="UTC")
-_TEXT, _INT32, _INT64, _DATE = pa.string(), pa.int32(), pa.int64(), pa.date32()
+_TEXT, _INT32, _INT64, _FLOAT, _DATE = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.date32()
+VALUE_TYPES = {ValueType.INTEGER: _INT64, ValueType.FLOAT: _FLOAT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +39,30 @@ class Column:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
-    """A table of the lake, in the folder of its name. `columns` are in its files, `partitions` in the files' paths.
-
-    Data tables have a scope and a unit; the others hold rows of every scope and unit.
-    """
+    """A table of the lake, in the folder of its name. `columns` are in its files, `partitions` in the files' paths."""
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     partitions: tuple[Column, ...]
-    scope: Scope | None = None
-    unit: Unit | None = None
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
         """The files' columns and then the partitions, as every engine shows them."""
         return (*self.columns, *self.partitions)
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The schema of the table's files."""
         return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @cached_property
+    def schema_in_memory(self) -> pa.Schema:
+        """The schema with texts as dictionaries, as rows are held in memory."""
+        texts = pa.dictionary(pa.int32(), _TEXT)
+        return pa.schema([(column.name, texts if column.type == _TEXT else column.type) for column in self.columns])
 
     @property
     def partition_schema(self) -> pa.Schema:
@@ -66,10 +74,24 @@ class Table:
         """The names of the text columns in the files, which are held in memory as dictionaries."""
         return tuple(column.name for column in self.columns if column.type == _TEXT)
 
+@dataclass(frozen=True)
+class DataTable(Table):
+    """The table of the values of one metric, scope and unit. The other tables hold rows of all of them."""
+
+    metric: Metric
+    scope: Scope
+    unit: Unit
+
+    @property
+    def time_column(self) -> str:
+        """The column that holds the bucket: a date, or the start of an hour."""
+        return _TIME[self.unit].name
+
     @property
     def ids(self) -> tuple[str, ...]:
-        """The names of those of ID_COLUMNS that the table has. A data table's key is these and its time column."""
-        return tuple(column.name for column in self.columns if column.name in ID_COLUMNS)
+        """The names of those of ID_COLUMNS that the table has. Its key is these and the time column."""
+        names = [column.name for column in self.columns]
+        return tuple(name for name in ID_COLUMNS if name in names)
 
 
 def _or_null(columns: tuple[Column, ...], where: str) -> tuple[Column, ...]:
@@ -78,7 +100,7 @@ def _or_null(columns: tuple[Column, ...], where: str) -> tuple[Column, ...]:
 
 _WORKSPACE = Column("workspace", _TEXT, "the workspace's name in the config; a partition")
 _MONTH = Column("month", _DATE, "the first day of the row's month; a partition: filter on it to read less")
-_RUN_DATE = Column("run_date", _DATE, "the day on which the run began, UTC; a partition: filter on it to read less")
+_RUN_MONTH = Column("month", _DATE, "the first day of the month in which the run began, UTC; a partition")
 
 _APP = (
     Column("app", _TEXT, "the app's name in the config when the row was written"),
@@ -89,66 +111,72 @@ _SEGMENT = (
     Column("segment_id", _TEXT, "Braze's id of the segment"),
 )
 _NAMES_AND_IDS = (*_or_null(_APP, "the scope has no app"), *_or_null(_SEGMENT, "the scope has no segment"))
+_EVENT = (Column("event", _TEXT, "the name of the custom event"),)
 _SERIES = (
+    Column("metric", _TEXT, "what is counted, such as sessions"),
     Column("scope", _TEXT, "app, app_segment, workspace or workspace_segment; rows of different scopes overlap"),
     Column("unit", _TEXT, "day or hour"),
     *_NAMES_AND_IDS,
+    *_or_null(_EVENT, "the metric has no events"),
 )
 
-ID_COLUMNS = ("app_id", "segment_id")
-IDS = tuple(column.name for column in _NAMES_AND_IDS)
-"""Names and ids of app and segment."""
+ID_COLUMNS = ("event", "app_id", "segment_id")
+"""What identifies a series in its data table, in the order of the rows. An event is identified by its name."""
+IDS = (*(column.name for column in _NAMES_AND_IDS), "event")
+"""Names and ids of app and segment, and the event."""
 SERIES = tuple(column.name for column in _SERIES)
-"""The columns that name a series in tables of every scope and unit."""
+"""The columns that name a series in tables of all metrics, scopes and units."""
+SERIES_KEY = ("metric", "scope", "unit", "app_id", "segment_id", "event")
+"""Those of them that identify it, in the order in which tables are sorted."""
 
 _TIME = {
     Unit.DAY: Column("date", _DATE, "the calendar date in the workspace's time zone"),
     Unit.HOUR: Column("hour", INSTANT, "the start of the hour, UTC"),
 }
-_SESSIONS = Column("sessions", _INT64, "the count; a bucket that Braze did not report has no row")
-_COUNTED = {
-    Scope.APP: "the sessions of one app, all users",
-    Scope.APP_SEGMENT: "the sessions of one app by the users of one segment",
-    Scope.WORKSPACE: "the sessions of all apps, all users",
-    Scope.WORKSPACE_SEGMENT: "the sessions of all apps by the users of one segment",
+_OF_SCOPE = {
+    Scope.APP: "of one app, all users",
+    Scope.APP_SEGMENT: "of one app by the users of one segment",
+    Scope.WORKSPACE: "of all apps, all users",
+    Scope.WORKSPACE_SEGMENT: "of all apps by the users of one segment",
 }
 _BUCKET = {Unit.DAY: "calendar day of the workspace's zone", Unit.HOUR: "hour"}
 
 
-def time_column(unit: Unit) -> str:
-    """The column of a data table that holds the bucket: a date, or the start of an hour."""
-    return _TIME[unit].name
-
-
-def _data_table(scope: Scope, unit: Unit, value: Column) -> Table:
-    """The table of one scope and unit. `value` is the column of the count."""
-    return Table(
-        paths.table(scope, unit),
-        f"{_COUNTED[scope]}, by {_BUCKET[unit]}; rows of other scopes overlap with these: never add them up",
+def _data_table(metric: Metric, scope: Scope, unit: Unit) -> DataTable:
+    """The table of a metric's series of one scope and unit."""
+    return DataTable(
+        paths.table(metric.name, scope, unit),
+        f"the {metric.noun} {_OF_SCOPE[scope]}, by {_BUCKET[unit]}; rows of other scopes overlap with these: never add "
+        "them up",
         (
             *(_APP if scope.has_app else ()),
             *(_SEGMENT if scope.has_segment else ()),
             _TIME[unit],
-            value,
+            Column(
+                metric.name, VALUE_TYPES[metric.type], "the count; a bucket that Braze did not report has no row"
+            ),
             Column("revision", _INT32, "0 at first; grows by one with each restatement"),
             Column("collected_at", INSTANT, "when this count was first seen, UTC"),
             Column("run_id", _TEXT, "the run that first saw this count"),
         ),
         (_WORKSPACE, _MONTH),
+        metric,
         scope,
         unit,
     )
 
 
-SESSIONS = tuple(_data_table(scope, unit, _SESSIONS) for scope in Scope for unit in Unit)
-"""The data tables."""
+_DATA_TABLES = {
+    (metric.name, scope, unit): _data_table(metric, scope, unit) for metric, scope, unit in paths.data_tables()
+}
 
-_BY_SCOPE_AND_UNIT = {(table.scope, table.unit): table for table in SESSIONS}
+DATA_TABLES = tuple(_DATA_TABLES.values())
+"""The tables that hold values."""
 
 
-def data_table(scope: Scope, unit: Unit) -> Table:
-    """The data table that holds the rows of a scope and unit."""
-    return _BY_SCOPE_AND_UNIT[scope, unit]
+def data_table(metric: str, scope: Scope, unit: Unit) -> DataTable:
+    """The data table that holds the rows of a metric, scope and unit."""
+    return _DATA_TABLES[metric, scope, unit]
 
 
 RESTATEMENTS = Table(
@@ -158,8 +186,8 @@ RESTATEMENTS = Table(
         *_SERIES,
         Column("bucket_start", INSTANT, "the start of the hour, or the local midnight of the day, UTC"),
         Column("date", _DATE, "the day's date in the workspace's time zone; null for hours"),
-        Column("old_sessions", _INT64, "the old count"),
-        Column("new_sessions", _INT64, "the new count"),
+        Column("old_value", _FLOAT, "the old count"),
+        Column("new_value", _FLOAT, "the new count"),
         Column("revision", _INT32, "the row's revision with the new count"),
         Column("previous_collected_at", INSTANT, "when the old count was first seen, UTC"),
         Column("collected_at", INSTANT, "when the new count was first seen, UTC"),
@@ -175,7 +203,10 @@ COVERAGE = Table(
         *_SERIES,
         Column("first_start", INSTANT, "the start of the first bucket of a covered span, UTC"),
         Column("last_end", INSTANT, "the end of the last bucket of the span, exclusive, UTC"),
-        Column("answered_at", INSTANT, "the oldest answer in the span, UTC"),
+        Column("answered_at", INSTANT, "the oldest answer in the span, UTC; null where it has to be answered again"),
+        Column("first_date", _DATE, "the first date of the span, in the workspace's time zone; null for hours"),
+        Column("last_date", _DATE, "the last date of the span, included; null for hours"),
+        Column("settled", pa.bool_(), "whether the span was answered when it was as old as the lookback, or older"),
     ),
     (_WORKSPACE,),
 )
@@ -197,9 +228,32 @@ LOG = Table(
         Column("expected_points", _INT32, "buckets that were requested"),
         Column("requested_at", INSTANT, "when the first attempt was sent, UTC"),
         Column("duration_ms", _INT64, "from the first attempt to the outcome, in milliseconds"),
+        Column("quota_remaining", _INT64, "requests left in the hour, as the answer reported it"),
     ),
-    (_WORKSPACE, _RUN_DATE),
+    (_WORKSPACE, _RUN_MONTH),
 )
 
-TABLES = (*SESSIONS, RESTATEMENTS, COVERAGE, LOG)
+RUNS = Table(
+    "runs",
+    "one row for each run of a workspace, a run that died included",
+    (
+        Column("run_id", _TEXT, "the run"),
+        Column("as_of", INSTANT, "the instant that counted as now, UTC"),
+        Column("started_at", INSTANT, "when the run began, by the machine's clock, UTC"),
+        Column("ended_at", INSTANT, "when the workspace was finished, UTC; null where the run died"),
+        Column("exit_code", _INT32, "the exit code of the workspace's part of the run; null where the run died"),
+        Column("windows_planned", _INT32, "windows planned"),
+        Column("windows_ok", _INT32, "windows answered"),
+        Column("windows_failed", _INT32, "windows sent and not answered"),
+        Column("windows_skipped", _INT32, "windows planned and not sent"),
+        Column("attempts", _INT32, "HTTP requests made"),
+        Column("rows_added", _INT64, "rows added to the data tables"),
+        Column("rows_restated", _INT64, "rows whose count changed"),
+        Column("rows_unchanged", _INT64, "rows that came back with the same count"),
+        Column("version", _TEXT, "the collector's version"),
+    ),
+    (_WORKSPACE, _RUN_MONTH),
+)
+
+TABLES = (*DATA_TABLES, RESTATEMENTS, COVERAGE, LOG, RUNS)
 """All tables, whether or not they have a file yet."""

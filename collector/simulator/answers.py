@@ -56,7 +56,7 @@ class BadRequest:
 
 def key_of(unit: Unit, app_id: str | None, segment_id: str | None) -> SeriesKey:
     """The series of an app and a segment; None means all apps, or all users."""
-    return SeriesKey(_SCOPES[app_id is not None, segment_id is not None], unit, app_id, segment_id)
+    return SeriesKey("sessions", _SCOPES[app_id is not None, segment_id is not None], unit, app_id, segment_id)
 
 
 def parse_query(

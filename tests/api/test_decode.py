@@ -24,7 +24,7 @@ HOUR = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=FIRST)
 
 
 def make_window(unit: Unit = Unit.HOUR, first: int = FIRST, length: int = 5) -> Window:
-    series = Series("acme", SeriesKey(Scope.WORKSPACE, unit, None, None))
+    series = Series("acme", SeriesKey("sessions", Scope.WORKSPACE, unit, None, None))
     return Window(series, Span(first, first + length), Reason.NEW)
 
 

@@ -69,7 +69,7 @@ def _assert_usable(config: Config) -> None:
         assert workspace.api_key is not None
         assert not any(key in repr(workspace) for key in ENVIRON.values())
         for app in workspace.apps:
-            series = Series(workspace.name, SeriesKey(Scope.APP, Unit.DAY, app.id, None), app.name)
+            series = Series(workspace.name, SeriesKey("sessions", Scope.APP, Unit.DAY, app.id, None), app.name)
             request = RequestBuilder(workspace).build(Window(series, Span(20_000, 20_001), Reason.NEW))
             assert request.url.host
 

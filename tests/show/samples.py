@@ -75,7 +75,7 @@ def make_workspace(name: str = "acme", rate_limit: RateLimit | None = None) -> W
 
 
 def make_series(workspace: str = "acme", app: str = "ios", unit: Unit = Unit.DAY) -> Series:
-    return Series(workspace, SeriesKey(Scope.APP, unit, f"id-{app}", None), app)
+    return Series(workspace, SeriesKey("sessions", Scope.APP, unit, f"id-{app}", None), app)
 
 
 def make_window(series: Series | None = None, first: int = 0, length: int = 10, reason: Reason = Reason.NEW) -> Window:

@@ -108,7 +108,7 @@ class LakeChecker:
     def _claims(self, zone: ZoneInfo) -> Iterator[tuple[SeriesKey, range, int]]:
         for path in self.paths(COVERED):
             for scope, unit, app_id, segment_id, first, end, answered_at in self._reader.coverage(path):
-                key = SeriesKey(Scope(scope), Unit(unit), app_id or None, segment_id or None)
+                key = SeriesKey("sessions", Scope(scope), Unit(unit), app_id or None, segment_id or None)
                 yield key, range(*(_bucket(key.unit, instant, zone) for instant in (first, end))), answered_at
 
     def _data_is(self, model: Model) -> None:

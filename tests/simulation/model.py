@@ -136,7 +136,7 @@ def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
 
 def key_of(window: dict[str, Any]) -> SeriesKey:
     """The series of a journal's row."""
-    return SeriesKey(Scope(window["scope"]), Unit(window["unit"]), window["app_id"], window["segment_id"])
+    return SeriesKey("sessions", Scope(window["scope"]), Unit(window["unit"]), window["app_id"], window["segment_id"])
 
 
 def series(key: SeriesKey) -> tuple[str, str, str, str]:

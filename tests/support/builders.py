@@ -31,7 +31,7 @@ def make_workspace(**given: Any) -> Workspace:
 def make_series(unit: Unit = Unit.DAY, app: str = "ios", segment: str | None = None) -> Series:
     """A series of `acme`, whose ids are `id-` and its names."""
     scope = Scope.APP_SEGMENT if segment else Scope.APP
-    key = SeriesKey(scope, unit, f"id-{app}", f"id-{segment}" if segment else None)
+    key = SeriesKey("sessions", scope, unit, f"id-{app}", f"id-{segment}" if segment else None)
     return Series("acme", key, app, segment)
 
 

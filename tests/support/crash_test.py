@@ -214,7 +214,7 @@ class CrashTest:
         found: dict[Bucket, datetime] = {}
         for run_id, rows in self._outcomes():
             for row in rows:
-                series = SeriesKey(Scope(row["scope"]), Unit(row["unit"]), row["app_id"], row["segment_id"])
+                series = SeriesKey("sessions", Scope(row["scope"]), Unit(row["unit"]), row["app_id"], row["segment_id"])
                 for bucket in _span(row, series.unit, self.workspace) if row["status"] == "ok" else ():
                     found[series, bucket] = max(self._as_of[run_id], found.get((series, bucket), OLD))
         return found

@@ -138,7 +138,7 @@ def make_workspace(name: str = "acme", **changes: Any) -> Workspace:
 
 def make_windows(count: int, series: int = 5, name: str = "acme") -> list[Window]:
     """Windows of ten hours, newest first, all series of a span together."""
-    keys = [SeriesKey(Scope.APP, Unit.HOUR, f"app-{number}", None) for number in range(series)]
+    keys = [SeriesKey("sessions", Scope.APP, Unit.HOUR, f"app-{number}", None) for number in range(series)]
     return [
         Window(Series(name, keys[number % series], f"app{number % series}"), _span(number // series), Reason.NEW)
         for number in range(count)
