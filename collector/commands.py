@@ -89,7 +89,7 @@ def plan_all(
     plans, stores = [], store_factory(config.lake, config.storage)
     for workspace in config.workspaces:
         lake = WorkspaceLake.of(stores(workspace.name), workspace, max(now, SystemClock().now()))
-        metadata.check_metadata(lake.store, workspace.name, workspace.timezone.key)
+        metadata.check_metadata(lake.store, workspace.name, workspace.timezone)
         plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).spans), now, selection))
     kept = (windows for windows, _ in limit_requests(plans, max_requests))
     return list(zip(config.workspaces, kept, strict=True))

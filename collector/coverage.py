@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class CoveredSpan:
     """Consecutive covered buckets, and the instant of the oldest answer among them.
 
-    `answered_at` is None where the coverage was voided: the buckets are wanted, and not covered. `settled`: whether each
-    was answered when it was as old as the lookback.
+    `answered_at` is None where the coverage was voided: the buckets are wanted, and not covered. `settled`: whether
+    each was answered when it was as old as the lookback.
     """
 
     span: Span

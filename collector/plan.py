@@ -69,8 +69,8 @@ def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
 def wanted_span(configured: ConfiguredSeries, workspace: Workspace, covered: CoveredSpans, now: datetime) -> Span:
     """The closed buckets that the config wants of a series.
 
-    Without a `start`: from the first covered bucket, or the first of the lookback, whichever is older. Coverage that was
-    voided counts, or a data file that was lost would take its buckets from what is wanted.
+    Without a `start`: from the first covered bucket, or the first of the lookback, whichever is older. Coverage that
+    was voided counts, or a data file that was lost would take its buckets from what is wanted.
     """
     unit, zone = configured.series.unit, workspace.timezone
     dates = span_of_dates(unit, configured.start, configured.end, zone)

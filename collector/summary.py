@@ -30,6 +30,18 @@ class WorkspaceSummary:
     problem: LakeError | None = None
     bug: Exception | None = None
 
+    def exit_code(self, interrupted: int | None = None) -> int:
+        """The exit code of this workspace's part. `interrupted`: the run's, where a signal ended it."""
+        if self.bug is not None:
+            return 1
+        if self.problem is not None and not isinstance(self.problem, LakeBusy):
+            return 5
+        if interrupted is not None and self.counts.skipped:
+            return interrupted
+        if self.problem is not None:
+            return 4
+        return 3 if self.counts.failed or self.counts.skipped else 0
+
     @property
     def bug_text(self) -> str:
         """The bug without its own text, which only the log has, redacted, with the traceback."""
@@ -49,16 +61,9 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """The first that holds of 1, 5, 130/143, 4, 3, 0."""
-        problems = [workspace.problem for workspace in self.workspaces if workspace.problem is not None]
-        if any(workspace.bug for workspace in self.workspaces):
-            return 1
-        if any(not isinstance(problem, LakeBusy) for problem in problems):
-            return 5
-        if self.interrupted:
-            return self.interrupted
-        if problems:
-            return 4
-        return 3 if self.windows_failed or self.windows_skipped else 0
+        codes = {workspace.exit_code() for workspace in self.workspaces}
+        in_order = (1, 5, *((self.interrupted,) if self.interrupted else ()), 4, 3)
+        return next((code for code in in_order if code in codes or code == self.interrupted), 0)
 
     @property
     def windows_ok(self) -> int:

@@ -13,9 +13,11 @@ import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from collector import __version__
 from collector.api.client import ApiClient
 from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.lake import landing, metadata
+from collector.lake.append_tables import RunRecord, record_run
 from collector.lake.coverage_table import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collector.coverage import Coverage
     from collector.environment import Environment, RunOptions
     from collector.fetch.progress import FetchProgress
+    from collector.lake.lease import LockOwner
 
 T = TypeVar("T", bound=Exception)
 log = logging.getLogger(__name__)
@@ -49,15 +52,17 @@ class WorkspaceRun:
         store = env.store(workspace.name)
         self._lock = WorkspaceLock(store, workspace.name, env.clock, options.run_id, env.process, options.as_of)
         fenced = FencedStore(store, self._lock)
-        self._lake = WorkspaceLake(fenced, workspace.name, workspace.timezone, workspace.refresh_after)
+        self._started = env.clock.now()
+        self._lake = WorkspaceLake.of(fenced, workspace, max(options.as_of, self._started))
         api = ApiClient(workspace, env.transport, env.clock)
         resources = FetchResources(env.throttle(workspace), env.connections, env.clock, env.rng, env.stop)
         self._fetcher = WorkspaceFetcher(workspace, api, resources)
-        landing_id = LandingId(options.run_id, options.as_of, f"{env.clock.now():%Y-%m-%d}")
+        landing_id = LandingId(options.run_id, options.as_of, self._started)
         self._recorder = Recorder(self._lake, landing_id, env.recorder)
         self._planned = 0
         self._problem: LakeError | None = None
         self._bug: Exception | None = None
+        self._left_behind: LockOwner | None = None
 
     @property
     def progress(self) -> FetchProgress:
@@ -89,6 +94,8 @@ class WorkspaceRun:
         except* Exception as group:
             self._bug = _first(group)
             log.exception("workspace %s: internal error", self.workspace.name, exc_info=self._bug)
+        finally:
+            await self._env.offload(self._leave)
 
     def summary(self) -> WorkspaceSummary:
         """What came of it."""
@@ -96,16 +103,43 @@ class WorkspaceRun:
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
-        """Hold the lock in the block, and renew it. Where it is lost, the block is cancelled and LakeBusy raised."""
+        """Take the lock, and renew it in the block. Where it is lost, the block is cancelled and LakeBusy raised."""
+        self._left_behind = await self._env.offload(self._lock.acquire)
+        async with asyncio.TaskGroup() as tasks:
+            renewing = tasks.create_task(self._renew())
+            yield
+            renewing.cancel()
+
+    def _leave(self) -> None:
+        """Write the run's row, whatever came of it, and give the lock back."""
+        if not self._lock.is_held:
+            return
         try:
-            await self._env.offload(self._lock.acquire)
-            async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(self._renew())
-                yield
-                renewing.cancel()
+            record_run(self._lake.store, self.workspace.name, self._record())
+        except LakeError as error:
+            self._problem = self._problem or error
         finally:
             with suppress(LakeError):  # a lock that cannot be released expires
-                await self._env.offload(self._lock.release)
+                self._lock.release()
+
+    def _record(self) -> RunRecord:
+        summary, counts = self.summary(), self._recorder.counts
+        return RunRecord(
+            self._options.run_id,
+            self._options.as_of,
+            self._started,
+            __version__,
+            ended_at=self._env.clock.now(),
+            exit_code=summary.exit_code(self._env.stop.exit_code),
+            windows_planned=summary.planned,
+            windows_ok=counts.ok,
+            windows_failed=counts.failed,
+            windows_skipped=counts.skipped,
+            attempts=counts.attempts,
+            rows_added=counts.landed.rows_added,
+            rows_restated=counts.landed.rows_restated,
+            rows_unchanged=counts.landed.rows_unchanged,
+        )
 
     async def _renew(self) -> None:
         """Renew the lock. A renewal that fails is tried again until only a quarter of the lease is left."""
@@ -127,16 +161,20 @@ class WorkspaceRun:
                 renewed, wait = begun, RENEW_EVERY.total_seconds()
 
     def _recover_and_plan(self) -> Windows:
-        """Land what a run that died left in its journal; then plan by the coverage."""
+        """Land what a run that died left in its journal, and add its row; then plan by the coverage."""
         if not self._check_metadata():
-            metadata.write_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
+            metadata.write_metadata(self._lake.store, self._lake.workspace, self._lake.zone)
+        dead = self._left_behind
+        if dead is not None and dead.as_of is not None:
+            died = RunRecord(dead.run_id, dead.as_of, dead.started, dead.version)
+            record_run(self._lake.store, self._lake.workspace, died)
         self._recorder.counts.landed += landing.recover(self._lake)
         coverage = self._current_coverage()
         log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(coverage))
         return self._plan(coverage)
 
     def _check_metadata(self) -> bool:
-        return metadata.check_metadata(self._lake.store, self._lake.workspace, self._lake.zone.key)
+        return metadata.check_metadata(self._lake.store, self._lake.workspace, self._lake.zone)
 
     def _current_coverage(self) -> Coverage:
         return as_coverage(landing.current_coverage(self._lake).spans)

@@ -45,9 +45,9 @@ QUERIES = {
         FROM read_parquet('{lake}/coverage/**/*.parquet') GROUP BY ALL ORDER BY ALL""",
 }
 RESTATED = """
-        SELECT workspace, app, date, old_sessions, new_sessions, revision
+        SELECT workspace, app, date, old_value::BIGINT AS old, new_value::BIGINT AS new, revision
         FROM read_parquet('{lake}/restatements/**/*.parquet')
-        WHERE scope = 'app' AND unit = 'day' ORDER BY workspace, date DESC, app LIMIT 5"""
+        WHERE metric = 'sessions' AND scope = 'app' AND unit = 'day' ORDER BY workspace, date DESC, app LIMIT 5"""
 
 
 def main() -> None:

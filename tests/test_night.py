@@ -171,7 +171,7 @@ def test_a_span_is_read_again_on_demand(tmp_path: Path) -> None:
         assert site.night.run(NOW).report["requests"] == 0
         forced = site.night.run(NOW, "--from", "2026-10-05", "--to", "2026-10-06")
     assert (forced.report["requests"], forced.report["rows_restated"], forced.report["rows_unchanged"]) == (1, 1, 1)
-    restated = site.night.query("SELECT date, new_sessions, revision FROM {restatements}")
+    restated = site.night.query("SELECT date, new_value, revision FROM {restatements}")
     assert restated == [(date(2026, 10, 5), 7, 1)]
     logged = site.night.query("SELECT reason, points, expected_points FROM {collection_log} ORDER BY requested_at")
     assert logged == [("new", 53, 53), ("forced", 2, 2)]

@@ -46,7 +46,7 @@ def answered(app: int, first: int, counts: list[int]) -> Answered:
 
 def make_journal(store: LocalStore, number: int, outcomes: list[Answered]) -> Journal:
     """Write a journal of up to two entries, and read it back."""
-    landing_id = LandingId(f"run{number}", NOW + timedelta(days=number), "2026-11-23")
+    landing_id = LandingId(f"run{number}", NOW + timedelta(days=number), NOW)
     for entry, some in enumerate((outcomes[::2], outcomes[1::2])):
         if some:
             write_entry(store, "acme", landing_id, entry, some)

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from collector.buckets import day_number
 from collector.clock import SystemClock
@@ -16,7 +14,7 @@ from collector.lake.local import LocalStore
 from collector.lake.paths import FileKind, internal_folder
 from collector.lake.recorder import PointBudget, Recorder, RecorderLimits, RecorderResources
 from collector.model import Answered, Reason, Scope, Series, SeriesKey, Span, Unit, Window
-from tests.support.builders import NOW
+from tests.support.builders import NOW, make_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,9 +65,9 @@ def record(store: LocalStore, answers: int, limits: RecorderLimits, points: Poin
     """Record the answers, land them, and return the recorder."""
 
     async def main() -> Recorder:
-        lake = WorkspaceLake(store, "acme", ZoneInfo("UTC"), timedelta(hours=6))
+        lake = WorkspaceLake.of(store, make_workspace(), NOW)
         resources = RecorderResources(SystemClock(), partial(on_a_thread, None), asyncio.Semaphore(1), points, limits)
-        recorder = Recorder(lake, LandingId("run", NOW, "2026-11-23"), resources)
+        recorder = Recorder(lake, LandingId("run", NOW, NOW), resources)
         async with asyncio.TaskGroup() as tasks:
             recorder.start(tasks)
             for number in range(answers):

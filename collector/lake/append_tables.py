@@ -12,18 +12,21 @@ repeated finds its own name there.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collector.lake import paths
 from collector.lake.merge import bucket_dates, bucket_starts
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, stage_parquet
 from collector.lake.store import NO_FILE, Replacement
-from collector.lake.tables import IDS, LOG, RESTATEMENTS, SERIES
+from collector.lake.tables import IDS, LOG, RESTATEMENTS, RUNS, SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from collector.lake.journal import Journal
@@ -98,6 +101,39 @@ def log_rows(journal: Journal, zone: ZoneInfo) -> pa.Table:
     columns["window_end"] = bucket_starts(windows["unit"], windows["stop"], zone)
     columns["expected_points"] = pc.subtract(windows["stop"], windows["first"])
     return _rows_of(LOG, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A row of the table `runs`. What a run that died cannot say is None. Counts are those of one workspace."""
+
+    run_id: str
+    as_of: datetime
+    started_at: datetime
+    version: str | None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    windows_planned: int | None = None
+    windows_ok: int | None = None
+    windows_failed: int | None = None
+    windows_skipped: int | None = None
+    attempts: int | None = None
+    rows_added: int | None = None
+    rows_restated: int | None = None
+    rows_unchanged: int | None = None
+
+
+def record_run(store: Store, workspace: str, run: RunRecord) -> None:
+    """Add a run's row to the month in which it began, unless the run has one. Raises LakeError."""
+    path = paths.monthly_file(RUNS.name, workspace, run.started_at.date())
+    file = LakeParquetFile.open(store, path)
+    if file is not None:
+        with file:
+            if run.run_id in file.table(RUNS.schema, (), ["run_id"])["run_id"].to_pylist():
+                return
+    replacement = append(store, RUNS, path, pa.Table.from_pylist([asdict(run)], RUNS.schema), run.run_id)
+    if replacement is not None:
+        store.publish(replacement)
 
 
 def _rows_of(table: Table, columns: dict[str, object]) -> pa.Table:

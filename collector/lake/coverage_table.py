@@ -39,7 +39,7 @@ from collector.lake.parquet import LakeParquetFile, stage_table
 from collector.lake.partition import LANDING, REPLACED, of_table
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, DamagedFile, Replacement, Version
-from collector.lake.tables import COVERAGE, INSTANT, SERIES, SERIES_KEY
+from collector.lake.tables import COVERAGE, INSTANT, SERIES, SERIES_KEY, check_layout
 from collector.model import Scope, SeriesKey, Span, Unit
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ def read(store: Store, workspace: str) -> CoverageState:
         return CoverageState()
     with file:
         try:
+            if file.columns()[:1] == ["scope"]:  # of the first layout, whose metadata was lost
+                check_layout(workspace, 1)
             return parse(file)
         except DamagedFile as damaged:
             log.warning("%s; every bucket is requested again", damaged)
@@ -135,7 +137,7 @@ def read(store: Store, workspace: str) -> CoverageState:
 
 
 def parse(file: LakeParquetFile) -> CoverageState:
-    """The state that a coverage file describes. Raises DamagedFile, and LakeRefused for the first layout."""
+    """The state that a coverage file describes. Raises DamagedFile."""
     rows = file.table(COVERAGE.schema, SERIES)
     try:
         footer = file.footer_metadata()
@@ -195,7 +197,8 @@ def void_changed_files(
             recorded = found
         files[partition.path] = recorded
     # The other direction: files that are recorded and no longer there. A path that is not a partition's gives None.
-    missing = [partition for path in state.files if path not in files and (partition := Partition.of(path))]
+    gone = (Partition.of(path) for path in state.files if path not in files)
+    missing = [partition for partition in gone if partition is not None]
     if report and state.version != NO_FILE:
         _report(workspace, "were changed by another program", changed)
         _report(workspace, "are missing", missing)
@@ -369,20 +372,26 @@ def _answer_times(
     An answer settles a bucket when, by the earlier of the run's `as_of` and the answer's own `Date`, as many newer
     buckets were closed as the lookback has, less `_NIGHT`.
     """
-    run = pa.scalar(as_of, INSTANT)
-    earlier = pc.min_element_wise(answers["answered_date"], run)  # where there is no Date: `as_of`
+    run = _microseconds(as_of)
+    # Where an answer has no Date, the null is skipped.
+    earlier = pc.min_element_wise(pc.cast(answers["answered_date"], pa.int64()), run)
     # A run whose clock is ahead must not leave answers that later runs take for newer than they are.
-    ahead = pc.greater(pc.subtract(run, earlier), pa.scalar(TRUSTED_CLOCK))
-    answered_at = pc.cast(pc.if_else(ahead, earlier, run), pa.int64())
+    ahead = pc.greater(pc.subtract(run, earlier), TRUSTED_CLOCK.total_seconds() * _MICROSECOND)
+    answered_at = pc.if_else(ahead, earlier, run)
 
     # By minutes, rounded down, which is the safe side: a run has a few hundred of them at most. A text for each minute
     # and unit, since what is looked up is one column.
-    minutes = pc.divide(pc.cast(earlier, pa.int64()), 60 * _MICROSECOND)
+    minutes = pc.divide(earlier, 60 * _MICROSECOND)
     is_day = pc.equal(answers["unit"], Unit.DAY.value)
     keys = pc.add(pc.multiply(minutes, 2), pc.cast(is_day, pa.int64()))
     distinct = pc.unique(keys)
     stops = pa.array([_settled_stop(key, rules, zone) for key in distinct.to_pylist()], pa.int32())
     return answered_at, stops.take(pc.index_in(keys, value_set=distinct))
+
+
+def _microseconds(instant: datetime) -> int:
+    """The instant as Arrow's timestamps have it: microseconds since 1970."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def _settled_stop(key: int, rules: CoverageRules, zone: ZoneInfo) -> int:
@@ -401,7 +410,7 @@ def _states(spans: pa.Table) -> pa.Array:
 
 def _join_neighbours(pieces: pa.Table, stale_at: datetime) -> pa.Table:
     """Pieces (first, stop, state; sorted, disjoint) with neighbours of the same age and kind joined to one."""
-    stale = int(stale_at.timestamp()) * _MICROSECOND
+    stale = _microseconds(stale_at)
     at, settled = pc.shift_right(pieces["state"], 1), pc.bit_wise_and(pieces["state"], 1)
     # All stale answers have the same age, 1, and voided pieces have 0.
     age = pc.if_else(pc.greater(at, stale), at, pc.min_element_wise(at, 1))

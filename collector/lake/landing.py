@@ -152,7 +152,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
         # the same file.
         path = paths.monthly_file(RESTATEMENTS.name, workspace, landing.as_of.date())
         restatements = append(store, RESTATEMENTS, path, append_tables.joined(RESTATEMENTS, restated), landing.name)
-        log_rows = append(store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name)
+        log_rows = append(
+            store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name
+        )
         after = _with_journal(lake, recorded, journal)
         # The coverage lists the versions of the data files that are about to be published. A bucket's store does not
         # know them before: then the coverage is staged behind the data.

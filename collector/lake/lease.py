@@ -106,6 +106,11 @@ class WorkspaceLock:
             self._write(version)
         return other
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this run took the lock, and has not released it. It may have lost it since."""
+        return self._version != NO_FILE
+
     def renew(self) -> None:
         """Extend the lease, if it was not released. Raises LakeBusy if another run has taken the lock."""
         with self._mutex:

@@ -1,27 +1,26 @@
 """Merge answers into a partition's rows, in bulk: Arrow tables in, Arrow tables out, pure.
 
-A key (event, app_id, segment_id, bucket) occurs once in a partition. `merge` sorts out which answers add a row, which restate
-one, and which change nothing. Below it are the integers that series and rows are sorted by, and columns of buckets as
-columns of dates and instants. Nothing is done row by row, and text columns are dictionaries, so that a row takes a few
-bytes of memory however long its ids are.
+A key (event, app_id, segment_id, bucket) occurs once in a partition. `merge` sorts out which answers add a row, which
+restate one, and which change nothing. Below it are the integers that series and rows are sorted by, and columns of
+buckets as columns of dates and instants. Nothing is done row by row, and text columns are dictionaries, so that a row
+takes a few bytes of memory however long its ids are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.buckets import ceil_hour, day_number, month_of, start_of
+from collector.buckets import month_of, start_of
 from collector.lake.tables import INSTANT
 from collector.model import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date, datetime
+    from datetime import date
     from zoneinfo import ZoneInfo
 
 BUCKET_RANGE = 1 << 32
@@ -156,16 +155,6 @@ def bucket_starts(units: pa.ChunkedArray, buckets: pa.ChunkedArray, zone: ZoneIn
     return pc.if_else(is_hour, hour_timestamps(buckets), by_day)
 
 
-def buckets_starting_at(units: pa.ChunkedArray, starts: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
-    """The bucket (int32) that starts at each instant. Raises ValueError for an instant at which none starts."""
-    is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
-    by_hour, by_day = (
-        _look_up(starts, where, partial(_bucket_at, unit, zone), pa.int32())
-        for unit, where in ((Unit.HOUR, is_hour), (Unit.DAY, pc.invert(is_hour)))
-    )
-    return pc.if_else(is_hour, by_hour, by_day)
-
-
 def hour_timestamps(buckets: pa.ChunkedArray) -> pa.ChunkedArray:
     """The instant (UTC) at which each hour bucket starts."""
     return pc.multiply(pc.cast(buckets, pa.int64()), _MICROSECONDS).cast(INSTANT)
@@ -187,13 +176,6 @@ def bucket_dates(units: pa.ChunkedArray, buckets: pa.ChunkedArray) -> pa.Chunked
 def bucket_months(unit: Unit, buckets: pa.ChunkedArray) -> list[date]:
     """The months of the partitions that the buckets belong to, each once, sorted."""
     return sorted({month_of(unit, bucket) for bucket in pc.unique(buckets).to_pylist()})
-
-
-def _bucket_at(unit: Unit, zone: ZoneInfo, instant: datetime) -> int:
-    bucket = ceil_hour(instant) if unit is Unit.HOUR else day_number(instant.astimezone(zone).date())
-    if start_of(unit, bucket, zone) != instant:
-        raise ValueError(f"{instant} is not the start of a bucket (unit {unit}, time zone {zone})")
-    return bucket
 
 
 def _look_up(

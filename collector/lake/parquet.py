@@ -112,6 +112,11 @@ class LakeParquetFile:
         metadata = self._file_metadata().metadata or {}
         return {name.decode(): text.decode() for name, text in metadata.items()}
 
+    def columns(self) -> list[str]:
+        """The names of the file's columns."""
+        names: list[str] = self._file_metadata().schema.to_arrow_schema().names
+        return names
+
     def size_and_rows(self) -> tuple[int, int]:
         """The file's size in bytes, and its number of rows."""
         with self._translate_errors():
@@ -155,7 +160,7 @@ class LakeParquetFile:
         names = list(dictionaries)
         if names:
             # A file may lack columns at its end, which cannot be requested as dictionaries.
-            present = set(self._file_metadata().schema.to_arrow_schema().names)
+            present = set(self.columns())
             names = [name for name in names if name in present]
         with self._translate_errors():
             # pre_buffer reads ahead on Arrow's threads, and a thread that still holds the file when the process ends

@@ -77,16 +77,12 @@ class Partition:
         if match is None:
             return None
         unit = Unit.DAY if match["unit"] == "daily" else Unit.HOUR
-        return cls(
-            match["workspace"], match["metric"], Scope(match["scope"]), unit, date.fromisoformat(match["month"])
-        )
+        return cls(match["workspace"], match["metric"], Scope(match["scope"]), unit, date.fromisoformat(match["month"]))
 
 
 def data_tables() -> Iterator[tuple[Metric, Scope, Unit]]:
     """What each data table holds: every metric of the catalogue, by the scopes and units that it is offered in."""
-    return (
-        (metric, scope, unit) for metric in METRICS.values() for scope in metric.scopes for unit in metric.units
-    )
+    return ((metric, scope, unit) for metric in METRICS.values() for scope in metric.scopes for unit in metric.units)
 
 
 def table(metric: str, scope: Scope, unit: Unit) -> str:

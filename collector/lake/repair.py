@@ -67,7 +67,7 @@ def repair(
     workspace: Workspace, store: Store, lock: WorkspaceLock, clock: Clock, options: RepairOptions
 ) -> RepairResult:
     """Check and quarantine a workspace's files under its lock; a dry run takes no lock. Raises LakeRefused."""
-    metadata.check_metadata(store, workspace.name, workspace.timezone.key)
+    metadata.check_metadata(store, workspace.name, workspace.timezone)
     checked, found = 0, []
     try:
         if not options.dry_run:

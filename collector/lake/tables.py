@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from collector.lake import paths
-from collector.metrics import METRICS, ValueType
+from collector.lake.store import LakeRefused
+from collector.metrics import ValueType
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """The version of the lake's layout. A program refuses a lake with another one."""
+
+
+def check_layout(workspace: str, version: int) -> None:
+    """Raise LakeRefused for a lake of another layout."""
+    if version > VERSION:
+        raise LakeRefused(
+            f"workspace {workspace}: the lake was written by a newer collector (layout {version}, this one writes "
+            f"{VERSION}). Upgrade the collector; nothing was read or written"
+        )
+    if version < VERSION:
+        raise LakeRefused(
+            f"workspace {workspace}: the lake has layout {version}, of a collector before 0.9, and this one reads and "
+            f"writes layout {VERSION}. Collect into a new lake: write another folder for `lake:`, and a `start` as far "
+            "back as you need; or rename the lake's folder and let the next run make a new one. Nothing was read or "
+            "written"
+        )
+
 
 INSTANT = pa.timestamp("us", tz="UTC")
 _TEXT, _INT32, _INT64, _FLOAT, _DATE = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.date32()
@@ -73,6 +91,7 @@ class Table:
     def texts(self) -> tuple[str, ...]:
         """The names of the text columns in the files, which are held in memory as dictionaries."""
         return tuple(column.name for column in self.columns if column.type == _TEXT)
+
 
 @dataclass(frozen=True)
 class DataTable(Table):
@@ -152,9 +171,7 @@ def _data_table(metric: Metric, scope: Scope, unit: Unit) -> DataTable:
             *(_APP if scope.has_app else ()),
             *(_SEGMENT if scope.has_segment else ()),
             _TIME[unit],
-            Column(
-                metric.name, VALUE_TYPES[metric.type], "the count; a bucket that Braze did not report has no row"
-            ),
+            Column(metric.name, VALUE_TYPES[metric.type], "the count; a bucket that Braze did not report has no row"),
             Column("revision", _INT32, "0 at first; grows by one with each restatement"),
             Column("collected_at", INSTANT, "when this count was first seen, UTC"),
             Column("run_id", _TEXT, "the run that first saw this count"),

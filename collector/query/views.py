@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from collector.lake.tables import COVERAGE, SESSIONS, TABLES
+from collector.lake.tables import COVERAGE, DATA_TABLES, TABLES
 from collector.model import Scope, Unit
 from collector.query import QueryRefused
 from collector.query.engines.engine import View, ViewColumn
@@ -19,7 +19,7 @@ from collector.query.engines.engine import View, ViewColumn
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from collector.lake.tables import Table
+    from collector.lake.tables import DataTable, Table
     from collector.query.engines.engine import Engine, LakeLocation
 
 
@@ -29,7 +29,7 @@ def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:
         _workspaces(engine, location),
         _names("app"),
         _names("segment"),
-        *(_sessions(engine, table) for table in SESSIONS),
+        *(_values(engine, table) for table in DATA_TABLES),
     )
 
 
@@ -55,20 +55,18 @@ def _workspaces(engine: Engine, location: LakeLocation) -> View:
 
 
 def _names(kind: str) -> View:
-    """The newest name of each id: the one in the series that was answered last."""
+    """The newest name of each id, which all rows of the coverage have."""
     columns = (
         _WORKSPACE,
         ViewColumn(f"{kind}_id", f"s.{kind}_id", f"Braze's id of the {kind}"),
-        ViewColumn(kind, f"max_by(s.{kind}, s.answered_at)", "the newest name of that id"),
+        ViewColumn(kind, f"max(s.{kind})", "the newest name of that id"),
     )
     source = f"FROM {COVERAGE.name} AS s\nWHERE s.{kind}_id IS NOT NULL\nGROUP BY s.workspace, s.{kind}_id"
     return View(f"{kind}_names", f"the newest name of each {kind}'s id", columns, source, (COVERAGE.name,))
 
 
-def _sessions(engine: Engine, table: Table) -> View:
+def _values(engine: Engine, table: DataTable) -> View:
     scope, unit = table.scope, table.unit
-    if scope is None or unit is None:
-        raise ValueError(f"{table.name} is not a data table")
     kinds = {"app": "a"} if scope.has_app else {}
     kinds |= {"segment": "g"} if scope.has_segment else {}
     columns = (
@@ -76,7 +74,7 @@ def _sessions(engine: Engine, table: Table) -> View:
         ViewColumn("timezone", "s.timezone", _ZONE),
         *(column for kind, alias in kinds.items() for column in _name_and_id(kind, alias)),
         *(_day(engine) if unit is Unit.DAY else _hour(engine)),
-        *_unchanged_columns(engine, table, ("sessions", "revision", "collected_at", "run_id", "month")),
+        *_unchanged_columns(engine, table, (table.metric.name, "revision", "collected_at", "run_id", "month")),
     )
     joins = "".join(
         f"\nLEFT JOIN {kind}_names AS {alias} ON {alias}.workspace = s.workspace AND {alias}.{kind}_id = s.{kind}_id"
@@ -88,7 +86,7 @@ def _sessions(engine: Engine, table: Table) -> View:
     return View(view_name(scope, unit), comment, columns, source, needs)
 
 
-def _zoned(engine: Engine, table: Table) -> str:
+def _zoned(engine: Engine, table: DataTable) -> str:
     """The table's rows with their time zone, and hours with their local time."""
     columns = ["t.*", "w.timezone"]
     if table.unit is Unit.HOUR:

@@ -24,7 +24,9 @@ def make_workspace(**changes: Any) -> Workspace:
 
 
 def make_window(unit: Unit, first: int, length: int, app: str | None = None, segment: str | None = None) -> Window:
-    return Window(Series("acme", SeriesKey("sessions", Scope.APP, unit, app, segment)), Span(first, first + length), Reason.NEW)
+    return Window(
+        Series("acme", SeriesKey("sessions", Scope.APP, unit, app, segment)), Span(first, first + length), Reason.NEW
+    )
 
 
 def test_the_page_s_example() -> None:

@@ -25,16 +25,16 @@ STRIDE = int(os.environ.get("STRIDE", "5"))
 """Each STRIDE-th step is tried; all of them take about 20 s."""
 BROKEN_CHAINS = """
     SELECT count(*) FROM (
-        SELECT *, lag(new_sessions) OVER chain AS expected_old, lag(collected_at) OVER chain AS expected_previous,
+        SELECT *, lag(new_value) OVER chain AS expected_old, lag(collected_at) OVER chain AS expected_previous,
             row_number() OVER chain AS expected_revision
         FROM {restatements}
         WINDOW chain AS (PARTITION BY scope, unit, app_id, segment_id, bucket_start ORDER BY revision, collected_at)
-    ) WHERE revision <> expected_revision OR old_sessions <> expected_old
+    ) WHERE revision <> expected_revision OR old_value <> expected_old
         OR previous_collected_at <> expected_previous"""
 """Counts restatements that do not continue the one before."""
 WRONG_ROWS = """
     SELECT count(*) FROM {sessions_app_daily} row LEFT JOIN (
-        SELECT app_id, date, count(*) AS revisions, arg_max(new_sessions, revision) AS last FROM {restatements}
+        SELECT app_id, date, count(*) AS revisions, arg_max(new_value, revision) AS last FROM {restatements}
         WHERE scope = 'app' GROUP BY ALL
     ) USING (app_id, date) WHERE revision <> coalesce(revisions, 0) OR sessions <> coalesce(last, sessions)"""
 """Counts rows that are not what their last restatement says."""

@@ -11,7 +11,7 @@ import pytest
 
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile
 from collector.lake.store import NO_FILE
-from collector.lake.tables import SESSIONS, TABLES, Table
+from collector.lake.tables import DATA_TABLES, TABLES, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_file_has_indexes_statistics_and_checksums(lake: Path, table: Table) -
         pq.ParquetFile(file, page_checksum_verification=True).read()
 
 
-@pytest.mark.parametrize("table", SESSIONS, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", DATA_TABLES, ids=lambda table: table.name)
 def test_rows_are_sorted_as_the_metadata_says(lake: Path, table: Table) -> None:
     """The metadata of a data file names ids and bucket as sorting columns, and its rows are sorted by them."""
     ids = [column.name for column in table.columns if column.name in ("app_id", "segment_id")]
@@ -63,14 +63,13 @@ def test_rows_are_sorted_as_the_metadata_says(lake: Path, table: Table) -> None:
         assert order.equals(pa.array(range(rows.num_rows), pa.uint64()))
 
 
-@pytest.mark.parametrize("name", ["restatements", "coverage"])
-def test_restatements_and_coverage_are_sorted_as_the_metadata_says(lake: Path, name: str) -> None:
-    """Both are sorted by the columns that the metadata names, nulls first."""
-    for file in sorted((lake / name).rglob("*.parquet")):
+def test_the_coverage_is_sorted_as_the_metadata_says(lake: Path) -> None:
+    """It is sorted by the columns that the metadata names, nulls first."""
+    for file in sorted((lake / "coverage").rglob("*.parquet")):
         rows = pq.ParquetFile(file).read()
         sorting = pq.read_metadata(file).row_group(0).sorting_columns
         keys = [rows.column_names[each.column_index] for each in sorting]
-        assert keys[:4] == ["scope", "unit", "app_id", "segment_id"]
+        assert keys == ["metric", "scope", "unit", "app_id", "segment_id", "event", "first_start"]
         assert all(each.nulls_first for each in sorting)
         listed = [
             tuple((value is not None, value) for value in row)

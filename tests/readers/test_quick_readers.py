@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from collector.lake.tables import SESSIONS, TABLES, Table
+from collector.lake.tables import DATA_TABLES, TABLES, Table
 from tests.readers.lake import rows_of, same_types, truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 every_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-DAYS = SESSIONS[0]
+DAYS = DATA_TABLES[0]
 OCTOBER = date(2026, 10, 1)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from collector.lake.tables import SESSIONS, TABLES, Table
+from collector.lake.tables import DATA_TABLES, TABLES, Table
 from tests.query.declared import declared
 from tests.query.examples import session
 from tests.readers.lake import in_order, rows_of, same_types, truth
@@ -69,7 +69,7 @@ def test_spark_reads_it(spark: Any, lake: Path, table: Table) -> None:
 
 def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
     """Spark's plan filters partitions by the requested month, and its scan opens only their files."""
-    frame = spark.read.parquet(str(lake / SESSIONS[0].name)).where("month = DATE '2026-10-01'")
+    frame = spark.read.parquet(str(lake / DATA_TABLES[0].name)).where("month = DATE '2026-10-01'")
     plan = frame._jdf.queryExecution().executedPlan()
     frame._jdf.queryExecution().toRdd().count()
     assert "PartitionFilters: [isnotnull(month" in plan.toString()
@@ -81,7 +81,7 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
     for statement in declared(landed, "spark"):
         spark.sql(statement)
     names = [row.tableName for row in spark.sql("SHOW TABLES").collect()]
-    assert len(names) == 22
+    assert len(names) == 23
     for name in names:
         described = spark.sql(f"DESCRIBE {name}").collect()
         columns = [row for row in described if row.col_name and not row.col_name.startswith("#")]

@@ -190,14 +190,15 @@ def test_a_copied_lake_stays_covered(crash_test: CrashTest) -> None:
     crash_test.check_lake(converged=True)
 
 
+@pytest.mark.parametrize(("layout", "advice"), [(3, "Upgrade the collector"), (1, "Collect into a new lake")])
 @pytest.mark.parametrize("command", ["run", "plan", "repair"])
-def test_a_lake_of_a_newer_layout_is_refused(crash_test: CrashTest, command: str) -> None:
-    """An older collector neither reads nor writes it: exit 2, and no byte changes."""
+def test_a_lake_of_another_layout_is_refused(crash_test: CrashTest, command: str, layout: int, advice: str) -> None:
+    """The collector neither reads nor writes it: exit 2, what to do, and no byte changes."""
     metadata = crash_test.night.lake / "_collector/acme/workspace.json"
-    metadata.write_text(json.dumps({"schema_version": 2, "timezone": "America/New_York"}))
+    metadata.write_text(json.dumps({"schema_version": layout, "timezone": "America/New_York"}))
     before = crash_test.night.bytes()
     outcome = crash_test.night.call(command)
-    assert (outcome.exit_code, "Upgrade the collector" in outcome.stderr) == (2, True)
+    assert (outcome.exit_code, advice in outcome.stderr) == (2, True)
     assert crash_test.night.bytes() == before
 
 

@@ -104,7 +104,7 @@ class Ledger:
 
 
 _RESTATEMENTS = """
-    SELECT scope, unit, app_id, segment_id, bucket_start, revision, old_sessions, new_sessions, previous_collected_at,
+    SELECT scope, unit, app_id, segment_id, bucket_start, revision, old_value, new_value, previous_collected_at,
     collected_at FROM {restatements}"""
 
 

@@ -95,8 +95,9 @@ class Night:
         return set(found)
 
     def bytes(self) -> dict[str, bytes]:
-        """Every file of the lake."""
-        return {str(path.relative_to(self.lake)): path.read_bytes() for path in self.lake.rglob("*") if path.is_file()}
+        """Every file of the lake but those of the table `runs`, to which each run adds a row."""
+        files = ((str(path.relative_to(self.lake)), path) for path in self.lake.rglob("*") if path.is_file())
+        return {name: path.read_bytes() for name, path in files if not name.startswith("runs/")}
 
 
 class _Scans(dict[str, str]):

@@ -25,6 +25,8 @@ class DuckDB(Engine):
         pa.date32(): "DATE",
         pa.int32(): "INTEGER",
         pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE",
+        pa.bool_(): "BOOLEAN",
         INSTANT: "TIMESTAMPTZ",
     }
 

@@ -79,10 +79,8 @@ def absent_tables(store: Store) -> frozenset[str]:
 
 
 INSTANT = pa.timestamp("us", tz="UTC")
-_EARLIEST_MONTH = "2011-01-01"
+EARLIEST_MONTH = "2011-01-01"
 """The first projected month: Braze has counted no older session."""
-_EARLIEST_RUN = "2026-01-01"
-"""The first projected run date: the collector has made no older run."""
 
 
 class Engine:
@@ -152,11 +150,6 @@ class Engine:
     def column(self, column: Column) -> str:
         """A column's declaration, with its comment."""
         return f"{self.quoted(column.name)} {self.types[column.type]} COMMENT {self.literal(column.comment)}"
-
-
-def projected_dates(partition: Column) -> tuple[str, str]:
-    """The first value of a partition column of dates, and the unit of its steps."""
-    return (_EARLIEST_MONTH, "MONTHS") if partition.name == "month" else (_EARLIEST_RUN, "DAYS")
 
 
 def comma_lines(items: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from collector.query.engines.engine import INSTANT, Engine, backslash_literal, comma_lines, projected_dates
+from collector.query.engines.engine import EARLIEST_MONTH, INSTANT, Engine, backslash_literal, comma_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +28,8 @@ HIVE_TYPES = {
     pa.date32(): "date",
     pa.int32(): "int",
     pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
     INSTANT: "timestamp",
 }
 
@@ -50,6 +52,8 @@ class Trino(Engine):
         pa.date32(): "date",
         pa.int32(): "integer",
         pa.int64(): "bigint",
+        pa.float64(): "double",
+        pa.bool_(): "boolean",
         INSTANT: "timestamp(3)",
     }
 
@@ -91,11 +95,10 @@ class Trino(Engine):
         if column.name == "workspace":
             names = ", ".join(self.literal(name) for name, _ in location.zones)
             return f"partition_projection_type = 'ENUM', partition_projection_values = ARRAY[{names}]"
-        first, unit = projected_dates(column)
         return (
             f"partition_projection_type = 'DATE', partition_projection_format = 'yyyy-MM-dd', "
-            f"partition_projection_range = ARRAY['{first}', 'NOW'], partition_projection_interval = 1, "
-            f"partition_projection_interval_unit = '{unit}'"
+            f"partition_projection_range = ARRAY['{EARLIEST_MONTH}', 'NOW'], partition_projection_interval = 1, "
+            f"partition_projection_interval_unit = 'MONTHS'"
         )
 
 
@@ -134,13 +137,12 @@ class Athena(Trino):
             "storage.location.template": f"{self.location(location, table)}{folders}",
         }
         for column in table.partitions[1:]:
-            first, unit = projected_dates(column)
             properties |= {
                 f"projection.{column.name}.type": "date",
                 f"projection.{column.name}.format": "yyyy-MM-dd",
-                f"projection.{column.name}.range": f"{first},NOW",
+                f"projection.{column.name}.range": f"{EARLIEST_MONTH},NOW",
                 f"projection.{column.name}.interval": "1",
-                f"projection.{column.name}.interval.unit": unit,
+                f"projection.{column.name}.interval.unit": "MONTHS",
             }
         return properties
 
@@ -166,6 +168,8 @@ class Spark(Engine):
         pa.date32(): "DATE",
         pa.int32(): "INT",
         pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE",
+        pa.bool_(): "BOOLEAN",
         INSTANT: "TIMESTAMP",
     }
     quote = "`"

@@ -30,6 +30,8 @@ class BigQuery(Engine):
         pa.date32(): "DATE",
         pa.int32(): "INT64",
         pa.int64(): "INT64",
+        pa.float64(): "FLOAT64",
+        pa.bool_(): "BOOL",
         INSTANT: "TIMESTAMP",
     }
     quote = "`"
@@ -92,6 +94,8 @@ class Snowflake(Engine):
         pa.date32(): "DATE",
         pa.int32(): "INTEGER",
         pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE",
+        pa.bool_(): "BOOLEAN",
         INSTANT: "TIMESTAMP_LTZ",
     }
     reserved = frozenset()
