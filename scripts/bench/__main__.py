@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from pathlib import Path
 
 from scripts.bench import machine
 
@@ -13,6 +14,8 @@ PARTS = {
     "pacing": "how much of the permitted rate is used, and that it is not exceeded",
     "history": "the cost of a night on a lake of three years and of one month",
     "backfill": "bytes written over bytes of the lake",
+    "width": "the same windows in one workspace, in a hundred, in a thousand",
+    "age": "thirty nights of restatements",
     "budget": "where a request's processor time goes",
     "startup": "--help, validate, and planning 10,000 series",
     "charts": "draw the saved figures into docs/charts/",
@@ -49,6 +52,15 @@ def _options(parsers: dict[str, argparse.ArgumentParser]) -> None:
     backfill = parsers["backfill"]
     backfill.add_argument("--sizes", nargs="+", default=["2x2x90", "10x5x365", "20x25x365"], help="APPSxSEGMENTSxDAYS")
     backfill.add_argument("--rate", type=int, default=0, help="requests a second; 0: no limit")
+    sizes = ["1x10", "100x10", "1000x10", "1x3000", "300x10", "1x10000"]
+    parsers["width"].add_argument("--sizes", nargs="+", default=sizes, help="WORKSPACESxWINDOWS")
+    parsers["width"].add_argument("--rounds", type=int, default=1, help="runs of each size; the cheapest is shown")
+    parsers["age"].add_argument("--apps", type=int, default=50, help="26 series each, of which 420 hours are restated")
+    parsers["age"].add_argument("--nights", type=int, default=30)
+    for name in ("width", "age"):
+        parsers[name].add_argument(
+            "--against", type=Path, metavar="CHECKOUT", help="measure another checkout, with its own .venv, too"
+        )
     parsers["budget"].add_argument("--requests", type=int, default=10_000)
     backfill.add_argument("--journal-kib", type=int, default=0, help="land the journal at this size; 0: at 64 MiB")
     parsers["budget"].add_argument("--rounds", type=int, default=3)

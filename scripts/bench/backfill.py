@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench import machine
+from scripts.bench.collector_runs import utc
 from scripts.bench.figures import keep, table
-from scripts.bench.history import FILLED, SERVED, filled, filled_row, utc
+from scripts.bench.history import FILLED, SERVED, filled, filled_row
 from scripts.bench.servers import stand_in
 from scripts.bench.workload import AS_OF, UNBOUND, config
 

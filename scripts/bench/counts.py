@@ -1,6 +1,7 @@
 """Figures read from a lake, in a process of their own so that the bench stays small; printed as JSON.
 
 `python -m scripts.bench.counts files FOLDER PATTERN`: rows, files and bytes of the Parquet files that match.
+`python -m scripts.bench.counts landings LAKE`: landings of which data files are left.
 `python -m scripts.bench.counts sent LAKE`: when requests were sent, from the collection log.
 """
 
@@ -10,9 +11,15 @@ import json
 import sys
 from bisect import bisect_left
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from collector.lake.partition import LANDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def files(folder: str, pattern: str) -> dict[str, int]:
@@ -20,6 +27,12 @@ def files(folder: str, pattern: str) -> dict[str, int]:
     found = sorted(Path(folder).glob(pattern))
     rows = sum(pq.read_metadata(file).num_rows for file in found)
     return {"rows": rows, "files": len(found), "bytes": sum(file.stat().st_size for file in found)}
+
+
+def landings(lake: str) -> dict[str, int]:
+    """How many landings the footers of the data files name: all but those whose files were replaced since."""
+    found = Path(lake).glob("sessions_*/**/*.parquet")
+    return {"landings": len({pq.read_metadata(file).metadata[LANDING.encode()] for file in found})}
 
 
 def sent(lake: str) -> dict[str, int]:
@@ -37,5 +50,7 @@ def sent(lake: str) -> dict[str, int]:
     return {"even": bisect_left(times, times[0] + seconds), "seconds": seconds, "busiest": busiest}
 
 
+_COUNTS: dict[str, Callable[..., dict[str, int]]] = {"files": files, "landings": landings, "sent": sent}
+
 if __name__ == "__main__":
-    print(json.dumps(files(sys.argv[2], sys.argv[3]) if sys.argv[1] == "files" else sent(sys.argv[2])))
+    print(json.dumps(_COUNTS[sys.argv[1]](*sys.argv[2:])))

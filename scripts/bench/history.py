@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench import collector_runs, machine
+from scripts.bench.collector_runs import utc
 from scripts.bench.figures import MIB, Figure, keep, table
 from scripts.bench.servers import move_clock, stand_in
 from scripts.bench.workload import AS_OF, UNBOUND, config
@@ -45,11 +46,6 @@ def main(arguments: argparse.Namespace) -> None:
 FILLED = ["lake of", "rows", "requests", "seconds", "MiB in the lake", "MiB written", "written over lake", "landings"]
 
 
-def utc(instant: datetime) -> str:
-    """As options have it."""
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def filled(config_file: Path, journal_kib: int = 0) -> dict[str, Any]:
     """Fill a lake from nothing, and tell what was written for it. Journal, staging and locks count as written.
 
@@ -67,7 +63,7 @@ def filled(config_file: Path, journal_kib: int = 0) -> dict[str, Any]:
         "peak_rss": cost.peak_rss,
         "lake_bytes": every["bytes"],
         "written": cost.written,
-        "landings": collector_runs.landed(lake, "collection_log/**/*.parquet")["files"],
+        "landings": collector_runs.landings(lake),
     }
 
 

@@ -39,7 +39,7 @@ def _measured(url: str, requests: int) -> dict[str, Any]:
     lake = folder / "lake"
     config = one_window_each(folder, url, requests)
     cost, report = collector_runs.run(
-        config, probe=lambda: sum(1 for _ in lake.glob("_collector/acme/journal/*/*.parquet"))
+        config, probe=lambda _: sum(1 for _ in lake.glob("_collector/acme/journal/*/*.parquet"))
     )
     collector_runs.expect("rows landed", collector_runs.landed(lake)["rows"], requests * POINTS)
     _write_curve(RESULTS / f"memory-{requests}.csv", cost.samples)
@@ -49,7 +49,7 @@ def _measured(url: str, requests: int) -> dict[str, Any]:
         "peak_rss": cost.peak_rss,
         "seconds": report["duration_seconds"],
         "cpu_seconds": cost.cpu_seconds,
-        "landings": len(list(lake.glob("collection_log/**/*.parquet"))),
+        "landings": collector_runs.landings(lake),
         "at_tenth": next((sample.rss for sample in cost.samples if sample.probed >= CHECKPOINT), 0),
         "before_landing": max((sample.rss for sample in _collecting(cost.samples)), default=0),
     }

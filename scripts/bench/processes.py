@@ -21,7 +21,7 @@ from scripts.bench.machine import CLIENT_CORE, ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_SAMPLE_SECONDS = 0.25
+_SAMPLE_SECONDS = 0.1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -51,10 +51,13 @@ def measure(
     command: Sequence[str],
     folder: Path,
     environment: dict[str, str] | None = None,
-    probe: Callable[[], int] | None = None,
+    probe: Callable[[int], int] | None = None,
     allowed: tuple[int, ...] = (0,),
 ) -> Cost:
-    """Run a command to its end, its output in files in the folder. With a probe, memory is sampled over time."""
+    """Run a command to its end, its output in files in the folder.
+
+    With a probe, which is given the process id, memory is sampled over time.
+    """
     output, errors = folder / "stdout", folder / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:
         started = time.perf_counter()
@@ -71,14 +74,14 @@ def measure(
     return Cost(seconds, cpu, rss, read, written, str(output), tuple(samples))
 
 
-def _watch(pid: int, started: float, probe: Callable[[], int] | None) -> list[Sample]:
+def _watch(pid: int, started: float, probe: Callable[[int], int] | None) -> list[Sample]:
     """Wait until the process has ended; `wait4` still has to collect it."""
     samples: list[Sample] = []
     ended = os.pidfd_open(pid)
     try:
         while not select.select([ended], [], [], _SAMPLE_SECONDS if probe else None)[0]:
             if probe:
-                samples.append(Sample(time.perf_counter() - started, _rss(pid), probe()))
+                samples.append(Sample(time.perf_counter() - started, _rss(pid), probe(pid)))
     finally:
         os.close(ended)
     return samples

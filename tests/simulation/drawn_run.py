@@ -74,6 +74,8 @@ def draw_run(rng: Random, config: Config, at: datetime, number: int) -> DrawnRun
         _bounds(rng),
         rng.choice(("", "", "elsewhere")),
         _interruption(rng),
+        store_seconds=rng.choice((0.001, 0.001, 0.05, 0.3)),
+        connections=rng.choice((2, 1000)),
     )
     changes = tuple(rng.random() for _ in range(rng.choice((0, 0, 3, 10))))
     return DrawnRun(one_run, spent, changes)

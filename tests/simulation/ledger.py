@@ -6,20 +6,19 @@ knows each answer and each journal file of a run, so it also checks requests, lo
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from collector.buckets import EPOCH, end_of_closed, month_span
-from collector.coverage import CoveredSpan
+from collector.environment import RunOptions
 from collector.lake.store import LakeBusy
-from collector.model import SeriesKey, Span, Unit
-from collector.plan import ALL, configured_series, wanted_span
+from collector.model import SeriesKey, Span
 from tests.simulation.lake_checker import LakeChecker
-from tests.simulation.model import Model, Rows, Run, entry_of, first_day, key_of, micros
+from tests.simulation.model import Model, Rows, Run, entry_of, key_of, micros, month
 from tests.simulation.reading import DATA, Reader, Violation, partition_of
+from tests.simulation.wanted import EPOCH, declared_series, is_closed, local_date, looked_back, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -71,11 +70,10 @@ class Ledger:
         self.start_run(answers)
         self._overtaken = held or any(name == self.name for name, _, _ in answers)
 
-    def record_journal(self, content: pa.Buffer, one_run: OneRun) -> None:
-        """The run has written a journal file: from now on its answers must not be lost."""
+    def record_journal(self, content: pa.Buffer, one_run: OneRun, now: float) -> None:
+        """The run has written a journal file, `now` seconds after its start: its answers must not be lost any more."""
         _require(not self._overtaken, "a run that lost its lock while suspended wrote to the journal")
         entry = entry_of(content)
-        now = asyncio.get_running_loop().time()
         for window in entry:
             if window["status"] != "skipped":
                 answer = self._answer_to(window)
@@ -115,24 +113,29 @@ class Ledger:
                 self._check_nothing_waited_long(result.seconds)
             return
         self._check_landed(summary, sent, tidy=not result.one_run.process.failed)
-        if result.summary and result.summary.exit_code == 0 and result.one_run.options.selection == ALL:
+        if result.summary and result.summary.exit_code == 0 and not _is_narrowed(result.one_run.options):
             self.check_complete(workspace, result)
 
     def check_complete(self, workspace: Workspace, result: RunResult) -> None:
-        """All wanted buckets are covered."""
-        for key, span in self._wanted(workspace, result):
-            holes = set(range(span.first, span.stop)) - self.model.covered(key)
+        """All wanted buckets are covered, and those of the lookback are fresh."""
+        now = result.one_run.options.as_of
+        stale = micros(now - workspace.refresh_after)
+        for key, buckets in self._wanted(workspace, now).items():
+            holes = buckets - self.model.covered(key)
             _require(not holes, f"{key}: exit 0, but these wanted buckets are not covered: {sorted(holes)[:5]}")
+            answered = self.model.answered.get(key, {})
+            old = [each for each in buckets & looked_back(key.unit, workspace, now) if answered[each] <= stale]
+            _require(not old, f"{key}: exit 0, but these buckets of the lookback were not read again: {old[:5]}")
 
     def check_lookback(self, workspace: Workspace, result: RunResult, simulation: Simulation) -> None:
         """The lake's counts of the lookback are those that the API answers now."""
-        for key, span in self._wanted(workspace, result):
-            first = max(span.first, self._closed(workspace, key.unit, result) - workspace.lookback[key.unit])
-            for bucket, sessions in simulation.rows(self.name, key, Span(min(first, span.stop), span.stop)):
-                row = self.model.row(key, bucket)
-                _require(
-                    row is not None and row.sessions == sessions, f"{key} {bucket}: {row}, but the API has {sessions}"
-                )
+        now = result.one_run.options.as_of
+        for key, buckets in self._wanted(workspace, now).items():
+            for bucket in sorted(buckets & looked_back(key.unit, workspace, now)):
+                for _, sessions in simulation.rows(self.name, key, Span(bucket, bucket + 1)):
+                    row = self.model.row(key, bucket)
+                    right = row is not None and row.sessions == sessions
+                    _require(right, f"{key} {bucket}: {row}, but the API has {sessions}")
 
     def file_removed(self, path: str) -> None:
         """A data file was removed from outside."""
@@ -156,24 +159,26 @@ class Ledger:
         place = partition_of(path)
         self.model.rows[place] = dict(rows)
         self.model.changed.discard(place)
-        span = month_span(place[1], first_day(place[2]))
         for key, buckets in self.model.answered.items():
             if (key.scope, key.unit) == place[:2]:
-                self.model.void.setdefault(key, set()).update(bucket for bucket in buckets if bucket in span)
+                lost = (bucket for bucket in buckets if month(key.unit, bucket) == place[2])
+                self.model.void.setdefault(key, set()).update(lost)
         self._states = [self.model.copy()]
 
     def _check_sent(self, sent: list[Sent], workspace: Workspace, result: RunResult) -> None:
         """Only closed buckets that are unknown or stale were requested; each outcome is of a window that was sent."""
         options = result.one_run.options
+        # A run with an earlier as_of may request more: coverage does not keep apart answers that are stale to all later
+        # runs.
+        due_alone = not options.selection.forced and self._sure and options.as_of >= self._newest
+        wanted_buckets = self._wanted(workspace, options.as_of) if sent and due_alone else {}
         for key, span in sent:
-            closed = end_of_closed(key.unit, options.as_of, workspace.settle, workspace.timezone)
-            if span.stop > closed:
+            if not is_closed(key.unit, span.stop - 1, workspace, options.as_of):
                 raise Violation(f"requested {key} {span}, which is not closed")
-            # A run with an earlier as_of may request more: coverage does not keep apart answers that are stale to all
-            # later runs.
-            if not options.selection.forced and self._sure and options.as_of >= self._newest:
-                stale = micros(options.as_of - workspace.refresh_after)
-                self._check_needed(key, span, closed - workspace.lookback[key.unit], stale)
+            if options.selection.forced:
+                self._check_selected(key, span, options)
+            if due_alone:
+                self._check_needed(key, span, wanted_buckets[key], workspace, options)
         outcomes = [
             (key_of(row), Span(row["first"], row["stop"])) for row in self._entries if row["status"] != "skipped"
         ]
@@ -182,11 +187,25 @@ class Ledger:
             "two outcomes of one window, or one of a window that was not sent",
         )
 
-    def _check_needed(self, key: SeriesKey, span: Span, again: int, stale: int) -> None:
-        """Both ends of a window are due: not covered, or in the lookback (from `again` on) and stale."""
+    def _check_selected(self, key: SeriesKey, span: Span, options: RunOptions) -> None:
+        """Both ends of a forced window are within `--from` and `--to`."""
+        selection = options.selection
         for bucket in (span.first, span.stop - 1):
+            day = local_date(key.unit, bucket, self.model.zone)
+            if not (selection.first or day) <= day <= (selection.last or day):
+                raise Violation(f"requested {key} {span}, but {day} is not within {selection}")
+
+    def _check_needed(
+        self, key: SeriesKey, span: Span, wanted_buckets: set[int], workspace: Workspace, options: RunOptions
+    ) -> None:
+        """Both ends of a window are due: wanted, and not covered, or in the lookback and stale."""
+        again = looked_back(key.unit, workspace, options.as_of)
+        stale = micros(options.as_of - workspace.refresh_after)
+        for bucket in (span.first, span.stop - 1):
+            if bucket not in wanted_buckets:
+                raise Violation(f"requested {key} {span}, but {bucket} is not wanted")
             answered = self._before.answered.get(key, {}).get(bucket, 0)
-            if self._before.covers(key, bucket) and not (bucket >= again and answered <= stale):
+            if self._before.covers(key, bucket) and not (bucket in again and answered <= stale):
                 raise Violation(
                     f"requested {key} {span}, but {bucket} was answered at {answered}, which is not stale at {stale}"
                 )
@@ -232,18 +251,10 @@ class Ledger:
             late = name == self.name and answer.points is not None and answer.at < crashed_at - _MOST_UNSAFE_SECONDS
             _require(not late or (key, span) in safe, f"{key} {span} was answered long before the crash, and is lost")
 
-    def _wanted(self, workspace: Workspace, result: RunResult) -> list[Sent]:
+    def _wanted(self, workspace: Workspace, now: datetime) -> dict[SeriesKey, set[int]]:
         """The wanted buckets of each series."""
-        found = []
-        for declared in configured_series(workspace):
-            key = declared.series.key
-            first = min(self.model.covered(key), default=None)
-            runs = () if first is None else (CoveredSpan(Span(first, first + 1), result.one_run.options.as_of),)
-            found.append((key, wanted_span(declared, workspace, runs, result.one_run.options.as_of)))
-        return found
-
-    def _closed(self, workspace: Workspace, unit: Unit, result: RunResult) -> int:
-        return end_of_closed(unit, result.one_run.options.as_of, workspace.settle, workspace.timezone)
+        declared = declared_series(workspace)
+        return {each.key: wanted(each, workspace, self._before.covered(each.key), now) for each in declared}
 
     def _answer_to(self, window: dict[str, Any]) -> Answer:
         answer = self._answers.get((self.name, key_of(window), Span(window["first"], window["stop"])))
@@ -255,3 +266,7 @@ class Ledger:
 def _require(holds: bool, text: str) -> None:
     if not holds:
         raise Violation(text)
+
+
+def _is_narrowed(options: RunOptions) -> bool:
+    return options != RunOptions(options.run_id, options.as_of, max_requests=options.max_requests)

@@ -1,4 +1,7 @@
-"""The lake in memory: a disk that outlives its processes, and the store through which one of them sees it."""
+"""The lake in memory: a disk that outlives its processes, and the store through which one of them sees it.
+
+Each operation of the store is one step: before it, other threads and the event loop may run (`stepped_threads.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from collector.lake.store import NO_FILE, Conflict, Replacement, Stage, Staged, StageGone, Version
+from tests.simulation.stepped_threads import stop_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,18 +62,21 @@ class MemoryStore:
 
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """The file and its version, or None."""
+        stop_here()
         self._process.check_alive()
         file = self._disk.files.get(path)
         return (pa.BufferReader(file.content), file.version) if file else None
 
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
+        stop_here()
         self._process.check_alive()
         return {path: file.version for path, file in self._disk.files.items() if path.startswith(f"{folder}/")}
 
     @contextmanager
     def stage(self) -> Iterator[MemoryStage]:
         """Stage a file. A process that is killed leaves it staged."""
+        stop_here()
         self._process.check_alive()
         place = (self._workspace, self._disk.next_version())
         stage = MemoryStage(place)
@@ -79,6 +86,7 @@ class MemoryStore:
 
     def publish(self, replacement: Replacement) -> Version:
         """Publish a staged file."""
+        stop_here()
         try:
             self._process.effect("publish")
             self._check(replacement.path, replacement.expected)
@@ -94,18 +102,21 @@ class MemoryStore:
 
     def delete(self, path: str, expected: Version | None = None) -> None:
         """Remove the file."""
+        stop_here()
         self._process.effect("delete")
         self._check(path, expected)
         self._disk.files.pop(path, None)
 
     def move(self, path: str, to: str) -> None:
         """Rename within the lake."""
+        stop_here()
         self._process.effect("move")
         self._check(to, NO_FILE)
         self._disk.put(to, self._disk.files.pop(path).content)
 
     def delete_staged(self) -> None:
         """Delete what is staged for the workspace."""
+        stop_here()
         self._process.check_alive()
         for place in [place for place in self._disk.staged if place[0] == self._workspace]:
             self._process.effect("sweep")

@@ -157,8 +157,18 @@ def start(unit: Unit, bucket: int, zone: ZoneInfo) -> datetime:
     """The instant at which a bucket starts."""
     if unit is Unit.HOUR:
         return _EPOCH + timedelta(hours=bucket)
-    day = _EPOCH.date() + timedelta(days=bucket)
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    return midnight(_EPOCH.date() + timedelta(days=bucket), zone)
+
+
+@lru_cache(maxsize=65536)
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant, in UTC, that is of the local date."""
+    # Zones turn their clocks on a full quarter of an hour. A date can come twice, with another one between: where
+    # clocks are turned back at midnight. It starts with its first whole stretch.
+    instant = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=16)
+    while instant.astimezone(zone).date() != day:
+        instant += timedelta(minutes=15)
+    return instant
 
 
 @lru_cache(maxsize=65536)
@@ -166,11 +176,6 @@ def month(unit: Unit, bucket: int) -> str:
     """The month that a bucket's row is filed under: its first day."""
     day = _EPOCH + timedelta(days=bucket) if unit is Unit.DAY else _EPOCH + timedelta(hours=bucket)
     return f"{day:%Y-%m}-01"
-
-
-def first_day(month: str) -> date:
-    """The month as a date."""
-    return date.fromisoformat(month)
 
 
 def micros(instant: datetime) -> int:

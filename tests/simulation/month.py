@@ -39,7 +39,7 @@ _POOL = 1000
 
 @dataclass(slots=True)
 class Counts:
-    """What happened in a month, or in many."""
+    """What happened in a month, or in many. `overlaps`: runs in which several store threads were at work at once."""
 
     months: int = 0
     nights: int = 0
@@ -47,6 +47,7 @@ class Counts:
     kills: int = 0
     sleeps: int = 0
     failed_writes: int = 0
+    overlaps: int = 0
     requests: int = 0
     restatements: int = 0
     failures: int = 0
@@ -135,6 +136,7 @@ class Month:
         self.counts.runs += 1
         self.counts.kills += result.killed
         self.counts.failed_writes += result.one_run.process.failed
+        self.counts.overlaps += result.threads > 1
         self.counts.requests += result.braze.requests
         for ledger in self.ledgers.values():
             ledger.check(result)
@@ -145,7 +147,7 @@ class Month:
         holders = self._held_by(suspended.options.run_id)
         self._now = self._clock.now() + timedelta(hours=1)
         another = DrawnRun.plain(suspended.config, self._now, self.counts.runs)
-        with ThreadPoolExecutor(1) as elsewhere:  # this thread runs the event loop of the suspended run
+        with ThreadPoolExecutor(1) as elsewhere:  # this one belongs to the suspended run
             elsewhere.submit(self._run, another).result()
         self._clock.start = self._now + timedelta(hours=1)
         self._one_run = suspended
@@ -184,13 +186,14 @@ class Month:
         _expect(self._files() == before, "a run that learned nothing changed a file")
 
     def _files(self) -> dict[str, File]:
-        """All files but locks: a lock that could not be released before may be released by the next run."""
-        return {path: file for path, file in self.disk.files.items() if not path.endswith("/lock.json")}
+        """All files but the table of runs, and locks: what a run could not release may be released by the next one."""
+        files = self.disk.files.items()
+        return {path: file for path, file in files if not path.startswith("runs/") and not path.endswith("/lock.json")}
 
     def _published(self, path: str, content: pa.Buffer) -> None:
         parts = path.split("/")
         if len(parts) > 2 and parts[2] == "journal":
-            self.ledgers[parts[1]].record_journal(content, self._one_run)
+            self.ledgers[parts[1]].record_journal(content, self._one_run, self._clock.monotonic())
 
 
 def _options(rng: Random, seed: int) -> Options:

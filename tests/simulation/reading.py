@@ -12,24 +12,40 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.lake.tables import COVERAGE, LOG, RESTATEMENTS, data_table
+from collector.lake.tables import COVERAGE, LOG, RESTATEMENTS, TABLES, Table
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
     from tests.simulation.memory_store import Disk
     from tests.simulation.model import Partition
 
+_BY_NAME = {table.name: table for table in TABLES}
+_PARTITIONS = {"workspace": r"[a-z0-9_-]+", "month": r"\d{4}-\d\d-01", "run_date": r"\d{4}-\d\d-\d\d"}
+
+
+def _pattern(table: Table) -> re.Pattern[str]:
+    """The paths of a table's files. One file a partition; where that is a run's date, one file a landing."""
+    names = [column.name for column in table.partitions]
+    folders = "/".join(f"{name}=(?P<{name}>{_PARTITIONS[name]})" for name in names)
+    file = r"\S+-\d{4}" if "run_date" in names else "data"
+    return re.compile(rf"{table.name}/{folders}/{file}\.parquet")
+
+
 _SCOPES = "|".join(scope.value for scope in Scope)
-_WORKSPACE = r"workspace=(?P<workspace>[a-z0-9_-]+)"
-_MONTH = r"month=(?P<month>\d{4}-\d\d-01)"
-DATA = re.compile(rf"sessions_(?P<scope>{_SCOPES})_(?P<unit>daily|hourly)/{_WORKSPACE}/{_MONTH}/data\.parquet")
-RESTATED = re.compile(rf"restatements/{_WORKSPACE}/{_MONTH}/data\.parquet")
-COVERED = re.compile(rf"coverage/{_WORKSPACE}/data\.parquet")
-LOGGED = re.compile(rf"collection_log/{_WORKSPACE}/run_date=\d{{4}}-\d\d-\d\d/(?P<run>\S+)-\d{{4}}\.parquet")
+DATA = re.compile(
+    rf"sessions_(?P<scope>{_SCOPES})_(?P<unit>daily|hourly)"
+    rf"/workspace=(?P<workspace>{_PARTITIONS['workspace']})/month=(?P<month>{_PARTITIONS['month']})/data\.parquet"
+)
+RESTATED, COVERED, LOGGED = (_pattern(table) for table in (RESTATEMENTS, COVERAGE, LOG))
 INTERNAL = re.compile(
     r"_collector/(?P<workspace>[a-z0-9_-]+)/(?P<what>workspace\.json|lock\.json|journal/\S+\.parquet)"
 )
-_COUNTS = ("old_sessions", "new_sessions", "revision", "previous_collected_at", "collected_at")
+_KNOWN = (INTERNAL, *map(_pattern, TABLES))
+
+_OLD_AND_NEW = tuple(name for name in RESTATEMENTS.schema.names if name.startswith(("old_", "new_")))
+_COUNTS = (*_OLD_AND_NEW, "revision", "previous_collected_at", "collected_at")
+_SAME_IN_ALL_ROWS = {"metric": "sessions", "event": ""}
+_NOT_IN_THE_MODEL = {"app", "segment", "requested_at", "duration_ms", "quota_remaining", *_SAME_IN_ALL_ROWS}
 
 
 class Violation(AssertionError):
@@ -46,15 +62,15 @@ class Reader:
     def check_paths(self) -> None:
         """The lake has no files but those of the contract."""
         for path in self._disk.files:
-            if not any(pattern.fullmatch(path) for pattern in (DATA, RESTATED, COVERED, LOGGED, INTERNAL)):
+            if not any(pattern.fullmatch(path) for pattern in _KNOWN):
                 raise Violation(f"not a file of the lake: {path}")
 
     def data(self, path: str) -> list[tuple[Any, ...]]:
         """app_id, segment_id, bucket, sessions, revision, collected_at, run_id, app, segment."""
-        scope, unit, _ = partition_of(path)
+        _, unit, _ = partition_of(path)
         when = "date" if unit is Unit.DAY else "hour"
         options = ("app_id", "segment_id", when, "sessions", "revision", "collected_at", "run_id", "app", "segment")
-        return self._rows(path, data_table(scope, unit).schema, options)
+        return self._rows(path, _BY_NAME[path.partition("/")[0]].schema, options)
 
     def restatements(self, path: str) -> list[tuple[Any, ...]]:
         """As `model.restatement` has them."""
@@ -62,15 +78,13 @@ class Reader:
         return self._rows(path, RESTATEMENTS.schema, (*ids, *_COUNTS, "run_id", "app", "segment"))
 
     def coverage(self, path: str) -> list[tuple[Any, ...]]:
-        """scope, unit, app_id, segment_id, first_start, last_end, answered_at."""
-        return self._rows(
-            path, COVERAGE.schema, ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
-        )
+        """scope, unit, app_id, segment_id, first_start, last_end, answered_at; no rows to be answered again."""
+        names = ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
+        return [row for row in self._rows(path, COVERAGE.schema, names) if row[-1] is not None]
 
     def log(self, path: str) -> list[tuple[Any, ...]]:
         """As `Model.log` has them."""
-        left_out = ("app", "segment", "requested_at", "duration_ms")
-        return self._rows(path, LOG.schema, tuple(name for name in LOG.schema.names if name not in left_out))
+        return self._rows(path, LOG.schema, tuple(name for name in LOG.schema.names if name not in _NOT_IN_THE_MODEL))
 
     def _rows(self, path: str, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
         file = self._disk.files[path]
@@ -95,6 +109,9 @@ def _read(path: str, content: pa.Buffer, schema: pa.Schema, options: tuple[str, 
         raise Violation(f"{path} cannot be read: {error}") from error
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise Violation(f"{path} has other columns: {table.schema}")
+    for name, value in _SAME_IN_ALL_ROWS.items():
+        if name in table.column_names and set(_column(table, name)) - {value}:
+            raise Violation(f"{path}: {name} is not {value or 'null'} in each row")
     return list(zip(*(_column(table, name) for name in options), strict=True))
 
 
@@ -106,7 +123,7 @@ def _column(table: pa.Table, name: str) -> list[Any]:
     if pa.types.is_string(column.type):
         return _texts(column)
     if column.null_count:
-        nulls: list[Any] = column.cast(pa.int32()).to_pylist()
+        nulls: list[Any] = column.cast(pa.int64() if pa.types.is_timestamp(column.type) else pa.int32()).to_pylist()
         return nulls
     if name == "hour":
         return [instant // 3_600_000_000 for instant in _numbers(column.cast(pa.int64()))]
