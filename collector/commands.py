@@ -22,7 +22,7 @@ from collector.environment import Environment
 from collector.fetch.limiter import EvenThrottle
 from collector.fetch.stop import StopRequest
 from collector.lake import landing, metadata
-from collector.lake.coverage_table import as_coverage
+from collector.lake.covered_spans import as_coverage
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import WorkspaceLock
 from collector.lake.process import ProcessIdentity

@@ -1,7 +1,7 @@
 """Which buckets of a series are covered, that is answered, and since when: arithmetic on spans.
 
 In and out: tuples of spans, sorted and disjoint. Pure: nothing here knows the config, the clock or the lake.
-`lake/coverage_table.py` keeps the coverage of all series as a table; the plan reads that of each series in this form.
+`lake/covered_spans.py` has those of all series in one table; the plan reads that of each series in this form.
 """
 
 from __future__ import annotations

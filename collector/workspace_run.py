@@ -18,7 +18,7 @@ from collector.api.client import ApiClient
 from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.lake import landing, metadata
 from collector.lake.append_tables import RunRecord, record_run
-from collector.lake.coverage_table import as_coverage
+from collector.lake.covered_spans import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, WorkspaceLock

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.coverage import CoveredSpan, CoveredSpans, answered_spans, missing_spans, stale_spans
-from collector.lake.coverage_table import NO_COVERAGE, CoverageRules, as_coverage, void_partition
-from collector.lake.coverage_table import with_answers as with_answers_by_rules
+from collector.lake.covered_spans import NO_COVERAGE, CoverageRules, as_coverage, void_partition
+from collector.lake.covered_spans import with_answers as with_answers_by_rules
 from collector.lake.paths import Partition
 from collector.lake.tables import INSTANT, SERIES
 from collector.model import Scope, Series, Span, Unit

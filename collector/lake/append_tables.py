@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from collector.lake import paths
 from collector.lake.merge import bucket_dates, bucket_starts
-from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, stage_parquet
+from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, conform, stage_parquet
 from collector.lake.store import NO_FILE, Replacement
 from collector.lake.tables import IDS, LOG, RESTATEMENTS, RUNS, SERIES
 
@@ -61,7 +61,7 @@ def append(store: Store, table: Table, path: str, rows: pa.Table, landing: str) 
             return None
         groups = file.row_groups(table.schema, table.texts) if file is not None else iter(())
         with stage_parquet(store, table.schema_in_memory, (), {LAST_LANDING: landing}) as staging:
-            for group in _with_new_rows(groups, rows.cast(table.schema_in_memory)):
+            for group in _with_new_rows(groups, conform(rows, table.schema_in_memory)):
                 staging.write(group)
         version = file.version if file is not None else NO_FILE
     return Replacement(path, staging.staged, version, rows=staging.rows)
@@ -137,7 +137,7 @@ def record_run(store: Store, workspace: str, run: RunRecord) -> None:
 
 
 def _rows_of(table: Table, columns: dict[str, object]) -> pa.Table:
-    return pa.table({name: columns[name] for name in table.schema.names}).cast(table.schema_in_memory)
+    return conform(pa.table({name: columns[name] for name in table.schema.names}), table.schema_in_memory)
 
 
 def _with_new_rows(groups: Iterator[pa.Table], rows: pa.Table) -> Iterator[pa.Table]:
@@ -159,4 +159,4 @@ def _with_new_rows(groups: Iterator[pa.Table], rows: pa.Table) -> Iterator[pa.Ta
 
 
 def _joined(rows: pa.Table, following: pa.Table) -> pa.Table:
-    return pa.concat_tables([rows.cast(following.schema), following]).unify_dictionaries()
+    return pa.concat_tables([conform(rows, following.schema), following]).unify_dictionaries()

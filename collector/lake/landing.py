@@ -21,14 +21,8 @@ from typing import TYPE_CHECKING
 
 from collector.lake import append_tables, coverage_table, paths
 from collector.lake.append_tables import append, last_landing
-from collector.lake.coverage_table import (
-    TRUSTED_CLOCK,
-    CoverageRules,
-    FileRecord,
-    void_changed_files,
-    with_answers,
-    without_disbelieved,
-)
+from collector.lake.coverage_table import FileRecord, void_changed_files
+from collector.lake.covered_spans import TRUSTED_CLOCK, CoverageRules, with_answers, without_disbelieved
 from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
 from collector.lake.partition import merge_partition, partitions
 from collector.lake.store import NO_FILE, DamagedFile

@@ -120,7 +120,10 @@ def series_ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Arra
     combinations = 1
     for name in ids:
         columns = [dictionary_encoded(table[name]) for table in tables]
-        texts = pa.array(sorted({text for column in columns for text in column.dictionary.to_pylist()}), pa.string())
+        distinct = sorted({text for column in columns for text in column.dictionary.to_pylist()})
+        if not distinct or (len(distinct) == 1 and not any(column.null_count for column in columns)):
+            continue  # the same digit in each row orders nothing
+        texts = pa.array(distinct, pa.string())
         for number, column in enumerate(columns):
             # From the dictionary's index to the digit, and then for each row. A null row has a null index, and becomes
             # 0, so nulls sort first.

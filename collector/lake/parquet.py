@@ -199,5 +199,14 @@ def _with_later_columns(rows: pa.Table, schema: pa.Schema, columns: Sequence[str
     return rows
 
 
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows, whose columns are those of the schema, with its types. Most tables are small: no needless cast."""
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return pa.table(columns, schema=schema)
+
+
 def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
