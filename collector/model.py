@@ -122,7 +122,10 @@ class Window(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The API answered the window. `buckets` and `sessions` are parallel; a bucket that was not reported is absent."""
+    """The API answered the window. `buckets` and `sessions` are parallel; a bucket that was not reported is absent.
+
+    `answered_date`, `quota_remaining`: `Date` and `X-RateLimit-Remaining` of the reply, where it had them.
+    """
 
     window: Window
     buckets: Sequence[int]
@@ -131,6 +134,8 @@ class Answered(NamedTuple):
     attempts: int
     requested_at: datetime
     duration_ms: int
+    answered_date: datetime | None = None
+    quota_remaining: int | None = None
 
 
 class Failed(NamedTuple):
@@ -142,6 +147,7 @@ class Failed(NamedTuple):
     attempts: int
     requested_at: datetime
     duration_ms: int
+    quota_remaining: int | None = None
 
 
 class Skipped(NamedTuple):

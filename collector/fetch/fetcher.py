@@ -84,13 +84,20 @@ class PendingRequest:
 
     def answered(self, reply: Reply, clock: Clock) -> Outcome:
         """The outcome of an answer."""
-        points = reply.points
-        timing = self._timing(clock)
-        return Answered(self.window, points.buckets, points.sessions, reply.http_status, self.attempts, *timing)
+        points, headers = reply.points, reply.headers
+        requested_at, duration_ms = self._timing(clock)
+        return Answered(
+            self.window, points.buckets, points.sessions, reply.http_status, self.attempts, requested_at, duration_ms,
+            headers.date, headers.remaining,
+        )  # fmt: skip
 
     def failed(self, error: ApiError, clock: Clock) -> Outcome:
         """The outcome of the last error."""
-        return Failed(self.window, str(error), error.http_status, self.attempts, *self._timing(clock))
+        requested_at, duration_ms = self._timing(clock)
+        return Failed(
+            self.window, str(error), error.http_status, self.attempts, requested_at, duration_ms,
+            error.headers.remaining,
+        )  # fmt: skip
 
     def cancelled(self, reason: str, clock: Clock) -> Outcome:
         """The outcome where the workspace stopped first: skipped if never sent, else failed."""

@@ -22,6 +22,7 @@ from tests.support.virtual import (
     FetchRun,
     FixedThrottle,
     VirtualBraze,
+    body_for,
     collect,
     make_windows,
     make_workspace,
@@ -494,3 +495,18 @@ def test_network_failures_have_no_status() -> None:
 def test_no_windows_is_nothing_to_do() -> None:
     """An empty plan ends at once."""
     assert collect(VirtualBraze(), []) == []
+
+
+def test_an_outcome_has_the_servers_date_and_what_is_left_of_the_quota() -> None:
+    """An answer has the reply's `Date` and remaining quota; a failure has the remaining quota of its last reply."""
+    reports = {"date": "Mon, 23 Nov 2026 03:00:02 GMT", "x-ratelimit-remaining": "777"}
+
+    def fault(request: Request, _: int) -> Response:
+        answers = request.url.query["app_id"] == "app-0"
+        return Response(200, reports, body_for(request)) if answers else Response(400, reports, b"{}")
+
+    answered, failed = collect(VirtualBraze(fault=fault), make_windows(2), workspace=make_workspace(concurrency=1))
+    assert isinstance(answered, Answered)
+    assert isinstance(failed, Failed)
+    assert answered.answered_date == START + timedelta(seconds=2)
+    assert (answered.quota_remaining, failed.quota_remaining) == (777, 777)
