@@ -28,6 +28,10 @@ class RetryableError(ApiError):
     """Try again after a backoff: the network or the server failed, or the response is not an answer."""
 
 
+class ConnectionLostError(RetryableError):
+    """Try again at once: the server closed a connection that was kept, and most likely never saw the request."""
+
+
 class QuotaExhaustedError(ApiError):
     """Wait, for the complete workspace: 429. `headers.retry_after` says how long, where the server said so."""
 

@@ -15,10 +15,11 @@ import aiohttp
 from yarl import URL
 
 from collector.api.cancellation import Timeouts
-from collector.api.errors import RetryableError
+from collector.api.connections import Connector, KeptConnectionLostError
+from collector.api.errors import ConnectionLostError, RetryableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from collector.api.request import Request
@@ -38,6 +39,8 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    discard: Callable[[], None] | None = None
+    """Closes the connection, which else may be used again after a 200: for a body that is not an answer."""
 
     def __repr__(self) -> str:
         """Without headers and body, which may echo the key."""
@@ -57,27 +60,6 @@ class Transport(Protocol):
         ...
 
 
-class _BoundedConnector(aiohttp.TCPConnector):
-    """Keeps no more than `most` connections open, idle ones included.
-
-    aiohttp's own limit counts only those in use. Idle ones, which it keeps for 15 seconds, would come on top of it.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__(limit=0, ttl_dns_cache=60)
-        self._most = most
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # aiohttp's
-        """Make a connection; before that, close the oldest idle one where there would be too many."""
-        # The connection that is about to be made counts as acquired already.
-        while self._conns and len(self._acquired) + sum(map(len, self._conns.values())) > self._most:
-            key = min(self._conns, key=lambda each: self._conns[each][0][1])
-            self._conns[key].popleft()[0].close()
-            if not self._conns[key]:
-                del self._conns[key]
-        return await super()._create_connection(req, traces, timeout)
-
-
 class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
@@ -94,7 +76,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Connections are made when they are needed."""
-        self._connector = _BoundedConnector(self._most_connections)
+        self._connector = Connector(self._most_connections)
         return self
 
     async def __aexit__(
@@ -111,14 +93,20 @@ class AiohttpTransport:
         try:
             with self._timeouts.limit(request.timeout_seconds):
                 response = await session.get(url, allow_redirects=False, proxy=self._proxy(url))
+                # Private, since the connection itself is given back before the body is read, where it came with it.
+                connection: Any = response._protocol  # noqa: SLF001
                 try:
                     body = await self._body(response)
                 except BaseException:
-                    response.close()  # the rest of the body must not be read on the connection's next use
+                    connection.discard()  # the rest of the body must not be read on the connection's next use
+                    response.close()
                     raise
+        except KeptConnectionLostError:
+            self._connector.stop_keeping(url.raw_host or "", url.port)
+            raise ConnectionLostError(f"{url.host} closed the connection before it responded") from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _translate(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
-        return Response(response.status, response.headers, body)
+        return Response(response.status, response.headers, body, connection.discard)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         content = response.content

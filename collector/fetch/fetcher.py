@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from collector.api.cancellation import CancelScope
 from collector.api.errors import (
     ApiError,
+    ConnectionLostError,
     QuotaExhaustedError,
     RetryableError,
     SeriesRefusedError,
@@ -56,12 +57,14 @@ Record = Callable[[Outcome], Awaitable[None]]
 class PendingRequest:
     """A window that is being requested. `attempts` counts requests sent; `waiting`: no request is in flight.
 
+    `lost`: one request was sent on a connection that the server had closed, and was repeated at once.
     `not_before`: for a deferred window, when the server's wait is over, in monotonic seconds.
     """
 
     window: Window
     attempts: int = 0
     pauses: int = 0
+    lost: bool = False
     waiting: bool = True
     on_trial: bool = False
     error: ApiError | None = None
@@ -270,6 +273,8 @@ class WorkspaceFetcher:
                 headers = reply.headers
             except ApiError as error:
                 headers, refused = error.headers, isinstance(error, QuotaExhaustedError)
+                if self._repeats_at_once(request, error):
+                    continue
                 self._note_attempt(request, error)
                 if isinstance(error, RetryableError) and (headers.retry_after or 0) > self._workspace.retry.max_seconds:
                     raise _DeferredError(error) from None
@@ -357,6 +362,18 @@ class WorkspaceFetcher:
         else:
             self.progress.failed += 1
         return outcome
+
+    def _repeats_at_once(self, request: PendingRequest, error: ApiError) -> bool:
+        """Whether the request was lost on a connection that the server had closed: it is repeated without a backoff.
+
+        That says nothing about server or window, so it counts as no failure. Once a window: from then on connections
+        are not kept.
+        """
+        if not isinstance(error, ConnectionLostError) or request.lost or self._stopped(request.window):
+            return False
+        request.lost = request.waiting = True
+        request.error = error.without_traceback()
+        return True
 
     def _note_attempt(self, request: PendingRequest, error: ApiError) -> None:
         """What an attempt's failure means for the workspace."""
