@@ -40,5 +40,9 @@ class SeriesRefusedError(ApiError):
     """Do not request this series again in this run: a parameter was refused."""
 
 
+class NotClosedError(ApiError):
+    """Do not repeat the window in this run: it has a bucket that has not ended yet by the server's clock."""
+
+
 class WorkspaceRefusedError(ApiError):
     """Send nothing more for this workspace in this run: key, permission or address are wrong."""

@@ -41,7 +41,7 @@ def sessions_of(app: str, hour: int) -> int:
 
 @dataclass
 class LateServer:
-    """`idle`: what is sent on a connection without a request for `idle_seconds`, before it is closed."""
+    """`idle`: what is sent on a connection that has been idle for `idle_seconds`, before it is closed."""
 
     behave: Behaviour
     idle: bytes = b""
@@ -49,6 +49,7 @@ class LateServer:
     rng: random.Random = field(default_factory=lambda: random.Random(5))  # noqa: S311
     requests: int = 0
     connections: int = 0
+    timed_out: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @asynccontextmanager
@@ -75,14 +76,16 @@ class LateServer:
     async def _serve(self, reader: asyncio.StreamReader, connection: Connection) -> None:
         self.connections += 1
         with suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
             while True:
+                self.requests += 1
+                if not await self.behave(self, connection, message(200, _answer(head))):
+                    break
                 try:
                     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), self.idle_seconds)
                 except TimeoutError:
                     connection.write(self.idle)
-                    break
-                self.requests += 1
-                if not await self.behave(self, connection, message(200, _answer(head))):
+                    self.timed_out.set()
                     break
         connection.close()
         with suppress(OSError):
