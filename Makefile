@@ -41,8 +41,8 @@ test-lakes: $(VENV)/installed-lakes ## Run the tests of other object stores and 
 	@scripts/test-servers.sh $(VENV)
 	@$(BIN)/python -m pytest -m lakes --numprocesses 2 -rs $(ARGS)
 
-soak: $(VENV)/installed-dev ## Kill runs and simulate months: KILLS=200 SEEDS=2000, half an hour
-	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --seeds $(or $(SEEDS),2000)
+soak: $(VENV)/installed-dev ## Kill runs, send late replies, simulate months: KILLS=200 SERVERS=50 SEEDS=2000, half an hour
+	@$(BIN)/python scripts/soak.py --kills $(or $(KILLS),200) --servers $(or $(SERVERS),50) --seeds $(or $(SEEDS),2000)
 
 fuzz: $(VENV)/installed-fuzz ## Fuzz replies, headers and configs, SECONDS=60 each
 	@$(BIN)/python scripts/fuzz.py --seconds $(or $(SECONDS),60) $(ARGS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import resource
 import secrets
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from collector.api.network import read_network
 from collector.api.transport import AiohttpTransport
 from collector.clock import SystemClock
 from collector.environment import Environment
@@ -78,7 +80,10 @@ def new_run_id(now: datetime) -> str:
 
 
 def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
-    """Run to the end, or to a signal, or so that all has landed before `seconds` have passed. Raises RunCancelled."""
+    """Run to the end, or to a signal, or so that all has landed before `seconds` have passed.
+
+    Raises RunCancelled, and NetworkError where the environment's proxies or certificates cannot be used.
+    """
     return asyncio.run(_run_collection(config, options, watch, seconds))
 
 
@@ -106,9 +111,10 @@ def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult
 
 
 async def _run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
+    network = read_network(os.environ, (workspace.endpoint for workspace in config.workspaces))
     stop, clock, connections = StopRequest(), SystemClock(), _fit_open_files(config.limits.connections)
     with ThreadPoolExecutor(STORE_THREADS, "store") as stores, ThreadPoolExecutor(LEASE_THREADS, "lease") as leases:
-        async with AiohttpTransport(connections=connections) as transport:
+        async with AiohttpTransport(connections=connections, network=network) as transport:
             offload = partial(on_a_thread, stores)
             env = Environment(
                 clock=clock,

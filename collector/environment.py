@@ -32,12 +32,14 @@ class RunOptions:
     """What the command line requests of a run.
 
     `as_of` pins what is closed, what is fresh, and `collected_at`; `max_requests` limits the windows that are sent.
+    `as_of_given`: by the user; where it is this machine's clock, that one must agree with the server's.
     """
 
     run_id: str
     as_of: datetime
     selection: Selection = ALL
     max_requests: int | None = None
+    as_of_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class WorkspaceRun:
         self._lake = WorkspaceLake.of(fenced, workspace, max(options.as_of, self._started))
         api = ApiClient(workspace, env.transport, env.clock)
         resources = FetchResources(env.throttle(workspace), env.connections, env.clock, env.rng, env.stop)
-        self._fetcher = WorkspaceFetcher(workspace, api, resources)
+        self._fetcher = WorkspaceFetcher(workspace, api, resources, options.as_of, as_of_given=options.as_of_given)
         landing_id = LandingId(options.run_id, options.as_of, self._started)
         self._recorder = Recorder(self._lake, landing_id, env.recorder)
         self._planned = 0

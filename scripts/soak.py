@@ -1,4 +1,4 @@
-"""`make soak`: repeats two kinds of tests many times with new seeds: runs that are killed, and simulated months.
+"""`make soak`: repeats tests many times with new seeds: runs that are killed, late replies, and simulated months.
 
 Each part is a program that prints the seed of a failure and ends with a line of figures. The figures of all parts are
 repeated in a table. Everything runs on this machine.
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "runs killed": ("tests.reliability.kills", "--kills"),
+    "late replies": ("tests.reliability.late_replies", "--servers"),
     "months simulated": ("tests.simulation.soak", "--seeds"),
 }
 
@@ -23,6 +24,7 @@ def main() -> None:
     """Run the parts, one after the other; ends with the exit code of the first that failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="runs to kill, about 1.5 s each [default: 200]")
+    parser.add_argument("--servers", type=int, default=50, help="servers with late replies, 2 s each [default: 50]")
     parser.add_argument("--seeds", type=int, default=2000, help="months to simulate [default: 2000]")
     arguments = vars(parser.parse_args())
     started, rows, failed = time.monotonic(), [], 0

@@ -60,15 +60,18 @@ class ApiClient:
             ApiError: one of its four kinds. Its text is one line without the key, its `headers` are those of the reply.
 
         """
-        headers, status = NO_HEADERS, None
+        headers, status, discard = NO_HEADERS, None, None
         try:
             response = await self._transport.get(self._requests.build(window))
             headers, status = parse_headers(response.headers, self._clock.now()), response.status
+            discard = response.discard
             refusal = error_for_status(status, response.headers, response.body)
             if refusal is None:
                 return Reply(self._points(response.body, window), status, headers)
         except ApiError as error:
             refusal = error
+        if discard is not None:
+            discard()  # what is not an answer may be followed by the real one
         refusal.args = (self._redactor.one_line(str(refusal)),)
         refusal.headers = headers
         refusal.http_status = refusal.http_status or status

@@ -28,12 +28,20 @@ class RetryableError(ApiError):
     """Try again after a backoff: the network or the server failed, or the response is not an answer."""
 
 
+class ConnectionLostError(RetryableError):
+    """Try again at once: the server closed a connection that was kept, and most likely never saw the request."""
+
+
 class QuotaExhaustedError(ApiError):
     """Wait, for the complete workspace: 429. `headers.retry_after` says how long, where the server said so."""
 
 
 class SeriesRefusedError(ApiError):
     """Do not request this series again in this run: a parameter was refused."""
+
+
+class NotClosedError(ApiError):
+    """Do not repeat the window in this run: it has a bucket that has not ended yet by the server's clock."""
 
 
 class WorkspaceRefusedError(ApiError):

@@ -6,25 +6,25 @@ them.
 
 from __future__ import annotations
 
-import logging
 import os
+import re
+import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from collector.api.cancellation import Timeouts
-from collector.api.errors import RetryableError
+from collector.api.connections import Connector, KeptConnectionLostError
+from collector.api.errors import ConnectionLostError, RetryableError
+from collector.api.network import NO_PROXIES, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from collector.api.request import Request
 
-
-log = logging.getLogger(__name__)
 
 LARGEST_BODY = 8 * 1024 * 1024
 """Bytes after decompression. An answer of 100 points has about six thousand."""
@@ -38,6 +38,8 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    discard: Callable[[], None] | None = None
+    """Closes the connection, which else may be used again after a 200: for a body that is not an answer."""
 
     def __repr__(self) -> str:
         """Without headers and body, which may echo the key."""
@@ -57,44 +59,24 @@ class Transport(Protocol):
         ...
 
 
-class _BoundedConnector(aiohttp.TCPConnector):
-    """Keeps no more than `most` connections open, idle ones included.
-
-    aiohttp's own limit counts only those in use. Idle ones, which it keeps for 15 seconds, would come on top of it.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__(limit=0, ttl_dns_cache=60)
-        self._most = most
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # aiohttp's
-        """Make a connection; before that, close the oldest idle one where there would be too many."""
-        # The connection that is about to be made counts as acquired already.
-        while self._conns and len(self._acquired) + sum(map(len, self._conns.values())) > self._most:
-            key = min(self._conns, key=lambda each: self._conns[each][0][1])
-            self._conns[key].popleft()[0].close()
-            if not self._conns[key]:
-                del self._conns[key]
-        return await super()._create_connection(req, traces, timeout)
-
-
 class AiohttpTransport:
     """Real sockets, for all workspaces of a process: `async with AiohttpTransport() as transport`.
 
     TLS certificates are verified against the machine's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR named
-    when the process started. Proxies are those of the environment. No more than `connections` are open at once.
+    when the process started. No more than `connections` are open at once.
     """
 
-    def __init__(self, largest_body: int = LARGEST_BODY, connections: int = 200) -> None:
+    def __init__(self, largest_body: int = LARGEST_BODY, connections: int = 200, network: Network = NO_PROXIES) -> None:
         self._most_connections = connections
+        self._network = network
         self._largest_body = largest_body
         self._timeouts = Timeouts()
         self._sessions: dict[int, tuple[Mapping[str, str], aiohttp.ClientSession]] = {}
-        self._proxies: dict[tuple[str, str | None], URL | None] = {}
+        self._proxies: dict[tuple[str, str, int | None], URL | None] = {}
 
     async def __aenter__(self) -> Self:
         """Connections are made when they are needed."""
-        self._connector = _BoundedConnector(self._most_connections)
+        self._connector = Connector(self._most_connections)
         return self
 
     async def __aexit__(
@@ -111,14 +93,20 @@ class AiohttpTransport:
         try:
             with self._timeouts.limit(request.timeout_seconds):
                 response = await session.get(url, allow_redirects=False, proxy=self._proxy(url))
+                # Private, since the connection itself is given back before the body is read, where it came with it.
+                connection: Any = response._protocol  # noqa: SLF001
                 try:
                     body = await self._body(response)
                 except BaseException:
-                    response.close()  # the rest of the body must not be read on the connection's next use
+                    connection.discard()  # the rest of the body must not be read on the connection's next use
+                    response.close()
                     raise
+        except KeptConnectionLostError:
+            self._connector.stop_keeping(url.raw_host or "", url.port)
+            raise ConnectionLostError(f"{url.host} closed the connection before it responded") from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _translate(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
-        return Response(response.status, response.headers, body)
+        return Response(response.status, response.headers, body, connection.discard)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         content = response.content
@@ -158,34 +146,31 @@ class AiohttpTransport:
         return kept[1]
 
     def _proxy(self, url: URL) -> URL | None:
-        """The environment's proxy for the URL's host, looked up once a host.
+        """The proxy for the URL's host, looked up once a host.
 
         aiohttp's own `trust_env` reads the environment and a netrc file, on a thread, for every request, and rejects
         the Authorization header where the netrc file has the host.
         """
-        key = (url.scheme, url.raw_host)
+        key = (url.scheme, url.raw_host or "", url.port)
         if key not in self._proxies:
-            self._proxies[key] = _environment_proxy(*key)
+            proxy = self._network.proxy_for(*key)
+            self._proxies[key] = None if proxy is None else URL(proxy)
         return self._proxies[key]
-
-
-def _environment_proxy(scheme: str, host: str | None) -> URL | None:
-    address = getproxies().get(scheme)
-    if not address or proxy_bypass(host or ""):
-        return None
-    proxy = URL(address)
-    if proxy.scheme not in ("http", "https"):
-        log.warning("the proxy for %s in the environment is not an HTTP proxy: it is not used", scheme)
-        return None
-    return proxy
 
 
 def _translate(error: Exception, request: Request) -> RetryableError:
     """The client's error as one of this package. The client's own may hold the URL, and so the key."""
     host = request.url.host or ""
+    address = f"{host}:{request.url.port}"
+    tls = _tls_problem(error, request.url.scheme)
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return RetryableError(f"the certificate of {host} is not trusted: {_certificate(error)}")
+            return RetryableError(
+                f"TLS: the certificate of {address} is not trusted: {_certificate(error)}. For an authority of your "
+                "own, set SSL_CERT_FILE"
+            )
+        case _ if tls:
+            return RetryableError(f"TLS: no connection to {address}: {tls}")
         case aiohttp.ClientConnectorDNSError():
             return RetryableError(f"could not resolve host {host}: check `endpoint` and the network")
         case aiohttp.ClientProxyConnectionError():
@@ -193,14 +178,14 @@ def _translate(error: Exception, request: Request) -> RetryableError:
         case aiohttp.ClientHttpProxyError():
             return RetryableError(f"the proxy refused the connection to {host}: HTTP {error.status}")
         case aiohttp.ClientConnectorError():
-            return RetryableError(f"could not connect to {host}: {_reason(error.os_error)}")
+            return RetryableError(f"could not connect to {address}: {_reason(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
             return RetryableError(
-                f"could not connect to {host} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
+                f"could not connect to {address} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
             )
         case TimeoutError():
             return RetryableError(f"no complete response from {host} within {request.timeout_seconds:g} s")
-        case aiohttp.ServerDisconnectedError() | ConnectionError():
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
             return RetryableError(f"{host} closed the connection before it responded")
         case aiohttp.ClientPayloadError():
             return RetryableError(f"the response of {host} is incomplete, or cannot be decompressed")
@@ -212,6 +197,41 @@ def _translate(error: Exception, request: Request) -> RetryableError:
 def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
     cause = error.certificate_error
     return getattr(cause, "verify_message", "") or type(cause).__name__
+
+
+_TLS_REASON = re.compile(r"\[SSL: (\w+)\]")
+_TLS_PROBLEMS = {
+    "the server does not speak TLS at this port: check the port in `endpoint`": (
+        "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG",
+        "UNKNOWN_PROTOCOL", "BAD_RECORD_TYPE",
+    ),
+    "the server offers only versions of TLS that are too old: TLS 1.2 is the oldest that is used": (
+        "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "DH_KEY_TOO_SMALL",
+        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    ),
+    "the server wants a client certificate, which cannot be sent": (
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_NO_CERTIFICATE",
+    ),
+    "the handshake failed: the server accepts none of the ciphers, or wants a client certificate": (
+        "SSLV3_ALERT_HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+    ),
+    "the server does not know this host name: check `endpoint`": ("TLSV1_UNRECOGNIZED_NAME",),
+    "the connection was closed during the handshake": ("UNEXPECTED_EOF_WHILE_READING",),
+}  # fmt: skip
+_TLS_PROBLEM_OF = {reason: problem for problem, reasons in _TLS_PROBLEMS.items() for reason in reasons}
+
+
+def _tls_problem(error: Exception, scheme: str) -> str:
+    """Which part of TLS failed; empty where the error is not one of TLS. OpenSSL's own name is the fallback."""
+    # Some come after the handshake, as an error of the connection, whose text alone shows that it was TLS.
+    reason = _TLS_REASON.search(str(error))
+    if reason is not None:
+        return _TLS_PROBLEM_OF.get(reason[1], reason[1].replace("_", " ").lower())
+    if isinstance(error, ssl.SSLError):
+        return "the handshake failed"
+    # A connection that cannot be made is refused; one that is reset was made, and closed in the handshake.
+    cut = isinstance(getattr(error, "os_error", None), ConnectionResetError | ConnectionAbortedError)
+    return "the connection was closed during the handshake" if cut and scheme == "https" else ""
 
 
 def _reason(error: OSError) -> str:

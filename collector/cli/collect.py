@@ -46,7 +46,8 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
 
     config, selection = select(load_config(ctx, secrets=True), values)
     now = datetime.now(UTC)
-    options = RunOptions(commands.new_run_id(now), values["as_of"] or now, selection, max_requests)
+    as_of = values["as_of"]
+    options = RunOptions(commands.new_run_id(now), as_of or now, selection, max_requests, as_of_given=as_of is not None)
     quiet = bool(global_option(ctx, "quiet"))
     display = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
     try:

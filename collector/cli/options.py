@@ -67,6 +67,7 @@ class CollectorGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        from collector.api.network import NetworkError
         from collector.config.mistakes import ConfigError
         from collector.lake.store import LakeError, LakeRefused
         from collector.query import QueryRefused
@@ -78,7 +79,7 @@ class CollectorGroup(click.Group):
             for mistake in error.mistakes:
                 click.echo(str(mistake), err=True)
             ctx.exit(2)
-        except (LakeRefused, QueryRefused) as error:
+        except (LakeRefused, NetworkError, QueryRefused) as error:
             click.echo(f"collector: {error}", err=True)
             ctx.exit(2)
         except LakeError as error:

@@ -14,25 +14,28 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from collector.api.cancellation import CancelScope
 from collector.api.errors import (
     ApiError,
+    ConnectionLostError,
+    NotClosedError,
     QuotaExhaustedError,
     RetryableError,
     SeriesRefusedError,
     WorkspaceRefusedError,
 )
-from collector.api.headers import NO_HEADERS, RateLimitHeaders
+from collector.api.headers import NO_HEADERS
 from collector.fetch.limiter import RateLimiter
 from collector.fetch.progress import FetchProgress
 from collector.fetch.quota import Quota
 from collector.fetch.retry import CircuitBreaker, retrying
+from collector.fetch.server_clock import ServerClock
 from collector.model import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from random import Random
 
     from collector.api.client import ApiClient, Reply
@@ -47,8 +50,6 @@ log = logging.getLogger(__name__)
 MAX_PAUSES = 10
 """How many 429s a window may meet before it counts as failed. They use up none of its attempts."""
 
-_TOLERATED_SKEW = timedelta(seconds=60)
-
 Record = Callable[[Outcome], Awaitable[None]]
 
 
@@ -56,12 +57,14 @@ Record = Callable[[Outcome], Awaitable[None]]
 class PendingRequest:
     """A window that is being requested. `attempts` counts requests sent; `waiting`: no request is in flight.
 
+    `lost`: one request was sent on a connection that the server had closed, and was repeated at once.
     `not_before`: for a deferred window, when the server's wait is over, in monotonic seconds.
     """
 
     window: Window
     attempts: int = 0
     pauses: int = 0
+    lost: bool = False
     waiting: bool = True
     on_trial: bool = False
     error: ApiError | None = None
@@ -134,10 +137,19 @@ class FetchResources:
 class WorkspaceFetcher:
     """The fetcher of one workspace, for one run."""
 
-    def __init__(self, workspace: Workspace, api: ApiClient, resources: FetchResources) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        api: ApiClient,
+        resources: FetchResources,
+        as_of: datetime | None = None,
+        *,
+        as_of_given: bool = False,
+    ) -> None:
         self.progress = FetchProgress(workspace.name)
         self._workspace, self._api = workspace, api
         self._clock, self._rng, self._stop = resources.clock, resources.rng, resources.stop
+        self._server_clock = ServerClock(workspace, resources.clock, as_of, as_of_given=as_of_given)
         self._breaker = CircuitBreaker(failure_threshold=workspace.concurrency)
         rate = workspace.rate_limit
         quota = Quota(rate.per_hour, rate.reserve, resources.rng.random)
@@ -147,7 +159,7 @@ class WorkspaceFetcher:
         self._deferred: deque[PendingRequest] = deque()
         self._halted = ""
         self._refused: dict[SeriesKey, str] = {}
-        self._warned = self._clock_checked = False
+        self._warned = self._warned_of_open = False
 
     async def collect(self, windows: Collection[Window], record: Record) -> None:
         """Give each window one outcome: answered, failed or, where the workspace stops first, skipped.
@@ -199,6 +211,7 @@ class WorkspaceFetcher:
             return self._failed(request, request.error)
         try:
             reply = await self._cancellable_reply(request)
+            self._check_clocks(request, reply)
         except _DeferredError as deferral:
             return self._defer(request, deferral.error)
         except ApiError as error:
@@ -216,6 +229,14 @@ class WorkspaceFetcher:
             request.attempts,
         )
         return request.answered(reply, self._clock)
+
+    def _check_clocks(self, request: PendingRequest, reply: Reply) -> None:
+        """Raise an ApiError with the reply's headers where the answer must not be recorded."""
+        try:
+            self._server_clock.check(request.window, reply.headers.date)
+        except ApiError as error:
+            error.headers = reply.headers
+            raise
 
     async def _cancellable_reply(self, request: PendingRequest) -> Reply:
         """The reply, in a scope that `request.cancel` ends with TimeoutError."""
@@ -270,6 +291,8 @@ class WorkspaceFetcher:
                 headers = reply.headers
             except ApiError as error:
                 headers, refused = error.headers, isinstance(error, QuotaExhaustedError)
+                if self._repeats_at_once(request, error):
+                    continue
                 self._note_attempt(request, error)
                 if isinstance(error, RetryableError) and (headers.retry_after or 0) > self._workspace.retry.max_seconds:
                     raise _DeferredError(error) from None
@@ -283,7 +306,6 @@ class WorkspaceFetcher:
                 # that got no reply may have been counted by the server all the same.
                 self.progress.in_flight -= 1
                 self._limiter.release(epoch, headers, refused=refused)
-                self._check_clock(headers)
 
     async def _begin_trial(self, request: PendingRequest) -> None:
         """So many attempts in a row failed that one window alone goes on trying; the others wait for its outcome.
@@ -358,6 +380,18 @@ class WorkspaceFetcher:
             self.progress.failed += 1
         return outcome
 
+    def _repeats_at_once(self, request: PendingRequest, error: ApiError) -> bool:
+        """Whether the request was lost on a connection that the server had closed: it is repeated without a backoff.
+
+        That says nothing about server or window, so it counts as no failure. Once a window: from then on connections
+        are not kept.
+        """
+        if not isinstance(error, ConnectionLostError) or request.lost or self._stopped(request.window):
+            return False
+        request.lost = request.waiting = True
+        request.error = error.without_traceback()
+        return True
+
     def _note_attempt(self, request: PendingRequest, error: ApiError) -> None:
         """What an attempt's failure means for the workspace."""
         request.waiting = True
@@ -385,6 +419,11 @@ class WorkspaceFetcher:
             # Checked before each window, so the later ones of this series are skipped.
             self._refused[series.key] = f"series refused: {error}"
             self._cancel_waiting(series.key)
+        elif isinstance(error, NotClosedError):
+            # The server answers, so this is no failure of it. Many windows may fail like this: one line says why.
+            log.log(logging.DEBUG if self._warned_of_open else logging.WARNING, "%s: %s", series, error)
+            self._warned_of_open = True
+            self._breaker.record_answer()
         else:
             log.warning("%s: failed after %d attempts: %s", series, request.attempts, error)
             self._breaker.record_failed_window()
@@ -397,17 +436,3 @@ class WorkspaceFetcher:
             level = logging.DEBUG if self._warned else logging.WARNING
             self._warned = True
             log.log(level, "%s: answered; the response also has errors: %s", request.window.series, warning)
-
-    def _check_clock(self, headers: RateLimitHeaders) -> None:
-        """Once a run: this machine's clock decides what is closed and when the quota refills."""
-        if headers.date is None or self._clock_checked:
-            return
-        self._clock_checked = True
-        skew = self._clock.now() - headers.date
-        if abs(skew) > _TOLERATED_SKEW:
-            log.warning(
-                "%s: this machine's clock is %d s %s the server's: set it, or buckets are requested at the wrong time",
-                self._workspace.name,
-                round(abs(skew).total_seconds()),
-                "ahead of" if skew > timedelta() else "behind",
-            )

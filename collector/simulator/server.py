@@ -15,6 +15,7 @@ import struct
 import threading
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -24,7 +25,7 @@ from collector.simulator.endpoint import Delivery, Endpoint, Reply, Request
 from collector.simulator.options import hash_unit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from collector.simulator.simulation import Simulation
 
@@ -130,9 +131,17 @@ class RequestHandler:
             return _reset(request)
         if reply.delivery is Delivery.CUT:
             return await _cut(request, reply)
-        return web.Response(
-            status=reply.status, body=reply.body, headers=reply.headers, content_type=reply.content_type
-        )
+        headers = self._dated(reply.headers)
+        return web.Response(status=reply.status, body=reply.body, headers=headers, content_type=reply.content_type)
+
+    def _dated(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers with a `Date` by the data clock, and with a reset that is as far from it as it really is."""
+        now = int(self._simulation.now.timestamp())
+        dated = {**headers, "Date": formatdate(now, usegmt=True)}
+        if self._simulation.pinned and dated.get("x-ratelimit-reset"):
+            ahead = now - int(self._simulation.clock.now().timestamp())
+            dated["x-ratelimit-reset"] = str(int(dated["x-ratelimit-reset"]) + ahead)
+        return dated
 
     def _latency(self) -> float:
         """Seconds of configured latency for this request."""

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from yarl import URL
 
 from collector.api.client import ApiClient
 from collector.api.errors import RetryableError, WorkspaceRefusedError
+from collector.api.network import NO_PROXIES, Network, read_network
 from collector.api.request import Request, RequestBuilder
 from collector.api.transport import AiohttpTransport, Response
 from collector.clock import SystemClock
@@ -238,9 +240,9 @@ def test_what_is_no_http_is_an_error(reply: bytes, expected: str) -> None:
     assert expected in asyncio.run(main())
 
 
-def ask_in_vain(url: str, largest: int = 1000) -> str:
+def ask_in_vain(url: str, largest: int = 1000, network: Network = NO_PROXIES) -> str:
     async def main() -> str:
-        async with AiohttpTransport(largest) as transport:
+        async with AiohttpTransport(largest, network=network) as transport:
             with pytest.raises(RetryableError) as caught:
                 await transport.get(Request(URL(url, encoded=True), {}, 5))
         return str(caught.value)
@@ -253,7 +255,9 @@ def test_who_is_not_there_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    assert ask_in_vain(f"http://127.0.0.1:{port}/?api_key=x") == "could not connect to 127.0.0.1: Connection refused"
+    assert ask_in_vain(f"http://127.0.0.1:{port}/?api_key=x") == (
+        f"could not connect to 127.0.0.1:{port}: Connection refused"
+    )
     assert "could not resolve host" in ask_in_vain("http://nowhere.invalid/")
 
 
@@ -303,12 +307,12 @@ def test_tls_is_verified_and_an_own_authority_is_trusted(tmp_path: Path) -> None
             )
             return (await asking.communicate())[0].decode().strip()
 
-    assert "certificate of localhost is not trusted: self-signed certificate" in asyncio.run(main({}))
+    assert "is not trusted: self-signed certificate" in asyncio.run(main({}))
     assert asyncio.run(main({"SSL_CERT_FILE": str(cert)})) == "200"
 
 
-def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests go through the environment's proxy, except to hosts that it excludes."""
+def test_a_proxy_is_used_except_for_this_machine() -> None:
+    """Requests go through the proxy, except to hosts that NO_PROXY excludes, and never those to this machine."""
     seen: list[str] = []
 
     async def proxy(request: web.Request) -> web.Response:
@@ -316,39 +320,78 @@ def test_the_environment_s_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> Non
         return web.Response(text="from the proxy")
 
     async def main() -> tuple[bytes, bytes]:
-        async with serving(proxy) as proxied, serving(sound) as endpoint, AiohttpTransport() as transport:
-            monkeypatch.setenv("http_proxy", proxied)
-            monkeypatch.setenv("no_proxy", "127.0.0.1")
-            through = await transport.get(Request(URL("http://rest.test/"), {}))
-            past = await transport.get(Request(URL(endpoint), {}))
-            return through.body, past.body
+        async with serving(proxy) as proxied, serving(sound) as endpoint:
+            network = read_network({"HTTP_PROXY": proxied.removeprefix("http://")}, [endpoint])
+            async with AiohttpTransport(network=network) as transport:
+                through = await transport.get(Request(URL("http://rest.test/"), {}))
+                past = await transport.get(Request(URL(endpoint), {}))
+        return through.body, past.body
 
     through, past = asyncio.run(main())
     assert (through, len(past), seen) == (b"from the proxy", 5000, ["rest.test"])
 
 
-def test_a_proxy_of_another_kind_is_told_and_not_used(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A SOCKS proxy can't be used, and a warning says so once."""
-
-    async def main() -> int:
-        async with serving(sound) as endpoint, AiohttpTransport() as transport:
-            monkeypatch.setenv("http_proxy", "socks5://user:secret@proxy.test:1080")
-            monkeypatch.setenv("no_proxy", "")
-            await transport.get(Request(URL(endpoint), {}))
-            return (await transport.get(Request(URL(endpoint), {}))).status
-
-    assert asyncio.run(main()) == 200
-    assert len(caplog.records) == 1
-    assert "secret" not in caplog.text
-
-
-def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_down_is_named() -> None:
     """A proxy that does not answer is not reported as the server."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "")
-    assert "could not connect to the proxy for rest.test" in ask_in_vain("http://rest.test/")
+    network = read_network({"http_proxy": "http://127.0.0.1:1"}, ["http://rest.test"])
+    assert "could not connect to the proxy for rest.test" in ask_in_vain("http://rest.test/", network=network)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made by openssl")
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("plain", "the server does not speak TLS at this port"),
+        ("old", "versions of TLS that are too old"),
+        ("client certificate", "wants a client certificate"),
+        ("unknown", "is not trusted: self-signed certificate. For an authority of your own, set SSL_CERT_FILE"),
+        ("closes", "the connection was closed during the handshake"),
+    ],
+)
+def test_what_fails_in_tls_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, expected: str
+) -> None:
+    """Errors of TLS say that it was TLS, at which address, and which part of it failed."""
+    key, cert = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    if server == "old":
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
+            tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1
+        tls.set_ciphers("ALL:@SECLEVEL=0")
+    if server == "client certificate":
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(cert)
+    trusting = ssl.create_default_context(cafile=None if server == "unknown" else str(cert))
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            if server == "plain":
+                peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            elif server != "closes":
+                with suppress(OSError), tls.wrap_socket(peer, server_side=True, suppress_ragged_eofs=True) as secure:
+                    secure.recv(1000)
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(1000):
+                    pass
+
+    async def main(address: str) -> str:
+        async with AiohttpTransport() as transport:
+            monkeypatch.setattr(transport._connector, "_ssl", trusting)
+            with pytest.raises(RetryableError) as caught:
+                await transport.get(Request(URL(f"https://{address}/"), {}, 20))
+            return str(caught.value)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"localhost:{listener.getsockname()[1]}"
+        text = asyncio.run(main(address))
+        thread.join()
+    assert text.startswith((f"TLS: no connection to {address}: ", f"TLS: the certificate of {address} is not trusted"))
+    assert expected in text
 
 
 def test_idle_connections_are_closed_to_make_room() -> None:
