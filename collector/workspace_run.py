@@ -47,7 +47,7 @@ class WorkspaceRun:
     def __init__(self, workspace: Workspace, options: RunOptions, env: Environment) -> None:
         self.workspace, self._options, self._env = workspace, options, env
         store = env.store(workspace.name)
-        self._lock = WorkspaceLock(store, workspace.name, env.clock, options.run_id, env.process)
+        self._lock = WorkspaceLock(store, workspace.name, env.clock, options.run_id, env.process, options.as_of)
         fenced = FencedStore(store, self._lock)
         self._lake = WorkspaceLake(fenced, workspace.name, workspace.timezone, workspace.refresh_after)
         api = ApiClient(workspace, env.transport, env.clock)

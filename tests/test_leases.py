@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
+from collector import __version__
 from collector.config.settings import App, Config
 from collector.environment import Environment, RunOptions
 from collector.fetch.stop import StopRequest
+from collector.lake.lease import WorkspaceLock
 from collector.lake.local import LocalStore
 from collector.lake.paths import internal_folder, lock
 from collector.lake.process import ProcessIdentity
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+AS_OF = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
 
 @dataclass
 class FailingStore(LocalStore):
@@ -48,6 +56,15 @@ class FailingStore(LocalStore):
                 raise LakeError("the store does not answer")
             self.replaced.append(now)
         return super().publish(replacement)
+
+
+class SettableClock(VirtualClock):
+    """A clock that shows `instant`."""
+
+    instant = AS_OF
+
+    def now(self) -> datetime:
+        return self.instant
 
 
 def collect(store: LocalStore, windows: int, latency: float, limits: RecorderLimits | None = None) -> Summary:
@@ -83,6 +100,40 @@ def collect(store: LocalStore, windows: int, latency: float, limits: RecorderLim
         return await run(config, RunOptions("run", clock.now()), env, no_progress)
 
     return virtual.run(main)
+
+
+def make_lock(folder: Path, run_id: str, clock: VirtualClock, host: str = "elsewhere") -> WorkspaceLock:
+    store = LocalStore(folder, internal_folder("acme"))
+    return WorkspaceLock(store, "acme", clock, run_id, ProcessIdentity(1, host, "1"), AS_OF)
+
+
+def test_a_lock_left_behind_says_which_run_died(tmp_path: Path) -> None:
+    """Whoever takes over learns run id, as_of, start and version of the run that died; a released lock says nothing."""
+    clock = SettableClock()
+    assert make_lock(tmp_path, "first", clock).acquire() is None
+    begun = clock.instant
+    clock.instant += timedelta(hours=2)
+    second = make_lock(tmp_path, "second", clock)
+    died = second.acquire()
+    assert died is not None
+    assert (died.run_id, died.as_of, died.started, died.version) == ("first", AS_OF, begun, __version__)
+    second.release()
+    assert make_lock(tmp_path, "third", clock).acquire() is None
+
+
+def test_a_lock_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """A lock file without as_of and version has neither, and locks like any other."""
+    clock = SettableClock()
+    make_lock(tmp_path, "first", clock).acquire()
+    file = tmp_path / lock("acme")
+    content = json.loads(file.read_bytes())
+    file.write_text(json.dumps({name: content[name] for name in ("run_id", "process", "started", "until")}))
+    with pytest.raises(LakeBusy, match="first"):
+        make_lock(tmp_path, "second", clock).acquire()
+    clock.instant += timedelta(hours=2)
+    died = make_lock(tmp_path, "second", clock).acquire()
+    assert died is not None
+    assert (died.run_id, died.as_of, died.version) == ("first", None, None)
 
 
 def test_a_lock_is_renewed_while_requests_take_their_time(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ import logging
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
 
+from collector import __version__
 from collector.lake import paths
 from collector.lake.paths import FileKind
 from collector.lake.process import ProcessIdentity
@@ -44,29 +45,46 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """The run that holds a lock: the content of the lock file. Instants are UTC; the lease expires at `until`."""
+    """The run that holds a lock: the content of the lock file. Instants are UTC; the lease expires at `until`.
+
+    `as_of` is None for a repair, and in a lock file that an older version wrote; `version` (the collector's) is None
+    there, too.
+    """
 
     run_id: str
     process: ProcessIdentity
     started: datetime
     until: datetime
+    as_of: datetime | None = None
+    version: str | None = None
 
 
 class WorkspaceLock:
-    """The lock of one workspace, for one run. Its methods may be called from any thread."""
+    """The lock of one workspace, for one run. Its methods may be called from any thread. `as_of`: None for a repair."""
 
-    def __init__(self, store: Store, workspace: str, clock: Clock, run_id: str, process: ProcessIdentity) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workspace: str,
+        clock: Clock,
+        run_id: str,
+        process: ProcessIdentity,
+        as_of: datetime | None = None,
+    ) -> None:
         self._store, self._clock = store, clock
         self._workspace, self._path = workspace, paths.lock(workspace)
         now = clock.now()
-        self._owner = LockOwner(run_id, process, now, now + LEASE)
+        self._owner = LockOwner(run_id, process, now, now + LEASE, as_of, __version__)
         # The version of this run's lock file; NO_FILE while it does not hold the lock. A renewal changes it. The
         # mutex keeps renewals out while a publication on another thread is conditional on it.
         self._version: Version = NO_FILE
         self._mutex = threading.Lock()
 
-    def acquire(self) -> None:
-        """Take the lock. Raises LakeBusy, which names the owner, if another run holds it."""
+    def acquire(self) -> LockOwner | None:
+        """Take the lock. Raises LakeBusy, which names the owner, if another run holds it.
+
+        Returns the owner of a lock that was left behind: a run that ended without releasing it, or None.
+        """
         version, other = NO_FILE, None
         # A lock file that is damaged has no owner, and is replaced like one that has expired.
         found = get(self._store, self._path)
@@ -86,6 +104,7 @@ class WorkspaceLock:
         # for none), so one of them succeeds, and the other one raises LakeBusy.
         with self._mutex:
             self._write(version)
+        return other
 
     def renew(self) -> None:
         """Extend the lease, if it was not released. Raises LakeBusy if another run has taken the lock."""
@@ -219,10 +238,25 @@ def _read_owner(data: bytes) -> LockOwner | None:
     """The content of a lock file; None if it is damaged: such a file locks nothing."""
     try:
         content = orjson.loads(data)
-        started, until = (datetime.fromisoformat(content[name]) for name in ("started", "until"))
-        return LockOwner(content["run_id"], ProcessIdentity(**content["process"]), started, until)
-    except (ValueError, KeyError, TypeError):
+        as_of, version = content.get("as_of"), content.get("version")
+        return LockOwner(
+            str(content["run_id"]),
+            ProcessIdentity(**content["process"]),
+            _instant(content["started"]),
+            _instant(content["until"]),
+            None if as_of is None else _instant(as_of),
+            None if version is None else str(version),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _instant(text: str) -> datetime:
+    """An instant in UTC. Raises ValueError for one without an offset."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs an offset")
+    return instant.astimezone(UTC)
 
 
 def _busy_message(workspace: str, other: LockOwner | None) -> str:
