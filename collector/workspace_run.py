@@ -19,7 +19,7 @@ from collector.lake import landing, metadata
 from collector.lake.coverage_table import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
-from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, WorkspaceLock
+from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, LeaseUnclear, WorkspaceLock
 from collector.lake.recorder import Recorder
 from collector.lake.store import LakeBusy, LakeError, LakeRefused
 from collector.model import Skipped
@@ -98,7 +98,7 @@ class WorkspaceRun:
     async def _locked(self) -> AsyncIterator[None]:
         """Hold the lock in the block, and renew it. Where it is lost, the block is cancelled and LakeBusy raised."""
         try:
-            await self._env.offload(self._lock.acquire)
+            await self._acquire()
             async with asyncio.TaskGroup() as tasks:
                 renewing = tasks.create_task(self._renew())
                 yield
@@ -106,6 +106,19 @@ class WorkspaceRun:
         finally:
             with suppress(LakeError):  # a lock that cannot be released expires
                 await self._env.offload(self._lock.release)
+
+    async def _acquire(self) -> None:
+        """Take the lock. Where only time tells whether its owner still runs, wait for that, unless a stop comes."""
+        while True:
+            try:
+                await self._env.offload(self._lock.acquire)
+            except LeaseUnclear as unclear:
+                log.info("workspace %s: waiting to see whether its lock is renewed", self.workspace.name)
+                await self._env.clock.sleep(unclear.seconds)
+                if self._env.stop.requested:
+                    raise
+            else:
+                return
 
     async def _renew(self) -> None:
         """Renew the lock. A renewal that fails is tried again until only a quarter of the lease is left."""

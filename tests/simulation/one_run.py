@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -109,6 +109,7 @@ def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: Simulated
 async def _main(
     one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, rng: Random
 ) -> Summary | None:
+    here = ProcessIdentity.current()
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
     env = Environment(
         clock=clock,
@@ -120,7 +121,7 @@ async def _main(
         renew=_inline,
         connections=asyncio.Semaphore(rng.choice((2, 1000))),
         stop=stop,
-        process=ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "long ago"),
+        process=replace(here, pid=_NO_PROCESS, host=one_run.host or here.host, start_time="long ago"),
         recorder=RecorderResources(
             clock, _inline, asyncio.Semaphore(2), PointBudget(rng.choice((500, 10**9))), one_run.limits
         ),
