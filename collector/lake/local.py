@@ -115,7 +115,7 @@ class LocalStore:
     def publish(self, replacement: Replacement) -> Version:
         """Compare and rename, under the mutex. The folder is flushed, so that the rename survives a power failure."""
         source: str = replacement.staged.handle
-        target, folder = self._full(replacement.path), _parent(replacement.path)
+        target = self._full(replacement.path)
         with _translate_errors("write", target), self._exclusive():
             # Every change of the workspace's files takes the mutex, so neither the lock file nor the file in place
             # can change between the comparisons and the rename. A publication that fails drops its staged file: the
@@ -123,11 +123,9 @@ class LocalStore:
             try:
                 if replacement.if_locked is not None:
                     self._check_lock(*replacement.if_locked)
-                self._make_folder(folder)
+                self._make_folder(_parent(replacement.path))
                 _check_version(target, replacement.expected, fenced=replacement.if_locked is not None)
-                self._inherit(source, folder)
-                self._rename(source, replacement.path)
-                self._flush_folder(folder)
+                self._put_in_place(source, replacement.path)
             except BaseException:
                 _remove(source)
                 raise
@@ -208,11 +206,10 @@ class LocalStore:
             os.mkdir(self._root)
             self._flush(above)
 
-    def _make_folder_again(self, folder: str) -> None:
-        """Create a folder that was deleted since it was seen."""
+    def _forget_folders(self) -> None:
+        """A folder was deleted since it was seen: examine all of them again."""
         self._known.clear()
         self._inherited.clear()
-        self._make_folder(folder)
 
     def _remove_if_empty(self, folder: str) -> None:
         try:
@@ -243,7 +240,8 @@ class LocalStore:
         try:
             return os.open(file, _CREATE, 0o666), file
         except FileNotFoundError:
-            self._make_folder_again(self._staging)
+            self._forget_folders()
+            self._make_folder(self._staging)
             return os.open(file, _CREATE, 0o666), file
 
     def _check_lock(self, path: str, version: Version) -> None:
@@ -262,19 +260,25 @@ class LocalStore:
             known = self._inherited[folder] = permissions.inherited_from(self._full(folder))
         return known
 
-    def _rename(self, source: str, path: str) -> None:
+    def _put_in_place(self, source: str, path: str) -> None:
         """Rename a staged file. Raises StageGone if it no longer exists."""
-        target = self._full(path)
         try:
-            os.replace(source, target)
+            self._rename(source, path)
         except FileNotFoundError as error:
             if not os.path.lexists(source):
                 raise StageGone(
-                    f"cannot publish {target}: its staged file no longer exists; another run may have taken over the "
-                    "workspace"
+                    f"cannot publish {self._full(path)}: its staged file no longer exists; another run may have taken "
+                    "over the workspace"
                 ) from error
-            self._make_folder_again(_parent(path))
-            os.replace(source, target)
+            self._forget_folders()
+            self._make_folder(_parent(path))
+            self._rename(source, path)
+
+    def _rename(self, source: str, path: str) -> None:
+        folder = _parent(path)
+        self._inherit(source, folder)
+        os.replace(source, self._full(path))
+        self._flush_folder(folder)
 
     def _flush_folder(self, folder: str) -> None:
         self._flush(self._full(folder))
@@ -300,7 +304,8 @@ class LocalStore:
         try:
             descriptor = os.open(mutex, _LOCK, 0o666)
         except FileNotFoundError:
-            self._make_folder_again(self._internal)
+            self._forget_folders()
+            self._make_folder(self._internal)
             descriptor = os.open(mutex, _LOCK, 0o666)
         try:
             _lock(descriptor, mutex, self._mutex_timeout_seconds)
