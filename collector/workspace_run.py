@@ -21,7 +21,7 @@ from collector.lake.append_tables import RunRecord, record_run
 from collector.lake.covered_spans import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
-from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, WorkspaceLock
+from collector.lake.lease import LEASE, RENEW_EVERY, FencedStore, LeaseUnclear, WorkspaceLock
 from collector.lake.recorder import Recorder
 from collector.lake.store import LakeBusy, LakeError, LakeRefused
 from collector.model import Skipped
@@ -115,9 +115,17 @@ class WorkspaceRun:
         if not self._lock.is_held:
             return
         try:
+<<<<<<< HEAD
             record_run(self._lake.store, self.workspace.name, self._record())
         except LakeError as error:
             self._problem = self._problem or error
+=======
+            await self._acquire()
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(self._renew())
+                yield
+                renewing.cancel()
+>>>>>>> machines
         finally:
             with suppress(LakeError):  # a lock that cannot be released expires
                 self._lock.release()
@@ -140,6 +148,19 @@ class WorkspaceRun:
             rows_restated=counts.landed.rows_restated,
             rows_unchanged=counts.landed.rows_unchanged,
         )
+
+    async def _acquire(self) -> None:
+        """Take the lock. Where only time tells whether its owner still runs, wait for that, unless a stop comes."""
+        while True:
+            try:
+                await self._env.offload(self._lock.acquire)
+            except LeaseUnclear as unclear:
+                log.info("workspace %s: waiting to see whether its lock is renewed", self.workspace.name)
+                await self._env.clock.sleep(unclear.seconds)
+                if self._env.stop.requested:
+                    raise
+            else:
+                return
 
     async def _renew(self) -> None:
         """Renew the lock. A renewal that fails is tried again until only a quarter of the lease is left."""

@@ -1,8 +1,10 @@
 """One run at a time for each workspace: `WorkspaceLock`, and `FencedStore`, which writes only while it is held.
 
 The lock is a lease in a small file, `lock.json`. The file is created only if there is none, and replaced only if it is
-unchanged, so two runs never both hold it. The holder renews it until it releases it. A holder that died on this host is
-noticed at once, since its process has exited; one on another host when its lease has expired.
+unchanged, so two runs never both hold it. The holder renews it until it releases it. A holder that died on this machine
+is noticed at once, since its process has exited. Of one on another machine, or in another container, only the lease
+counts: its `until` is an instant of a clock that may differ from this one, so where that leaves a doubt, the lock is
+taken once its file has stayed unchanged for a lease (`_check_free`).
 
 A lease alone does not stop a run that was suspended past its expiry and then resumes. `FencedStore` does: each
 publication is conditional on the version of the lock file, in the same step. Such a run can neither write old answers
@@ -18,7 +20,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
@@ -26,7 +28,7 @@ from collector import __version__
 from collector.lake import paths
 from collector.lake.paths import FileKind
 from collector.lake.process import ProcessIdentity
-from collector.lake.store import NO_FILE, Conflict, LakeBusy, LakeError, StageGone, get, put
+from collector.lake.store import NO_FILE, Conflict, LakeBusy, LakeError, LockChanged, StageGone, get, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +42,24 @@ LEASE = timedelta(seconds=60)
 # A renewal may come 45 seconds late, because of a slow store or a busy machine, before the lease expires.
 RENEW_EVERY = LEASE / 4
 
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""By how much the clocks of two machines may differ."""
+
+_ATTEMPTS = 3
+"""How often a step is tried on a file system that gives an unchanged lock file another version."""
+
+_LIMIT = 65_536
+"""A lock file has a few hundred bytes; one that was written by hand may have any number."""
+
 log = logging.getLogger(__name__)
+
+
+class LeaseUnclear(LakeBusy):
+    """Whether the owner's lease has expired is not clear yet: `acquire` again after `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +98,20 @@ class WorkspaceLock:
         # mutex keeps renewals out while a publication on another thread is conditional on it.
         self._version: Version = NO_FILE
         self._mutex = threading.Lock()
+        # The content of another run's lock file, and since when (monotonic) `acquire` has seen it unchanged.
+        self._watched: tuple[bytes, float] | None = None
 
     def acquire(self) -> LockOwner | None:
         """Take the lock. Raises LakeBusy, which names the owner, if another run holds it.
 
-        Returns the owner of a lock that was left behind: a run that ended without releasing it, or None.
+        Returns the owner of a lock that was left behind: a run that ended without releasing it, or None. Raises
+        LeaseUnclear if that takes another call to find out.
         """
-        version, other = NO_FILE, None
+        found = get(self._store, self._path, _LIMIT)
         # A lock file that is damaged has no owner, and is replaced like one that has expired.
-        found = get(self._store, self._path)
-        if found is not None:
-            data, version = found
-            other = _read_owner(data)
-        if other is not None and not self._is_free(other):
-            raise LakeBusy(_busy_message(self._workspace, other))
-        if other is not None and other.process.has_exited():
+        other = _read_owner(found[0]) if found else None
+        if found and other is not None:
+            self._check_free(other, found[0])
             log.warning(
                 "workspace %s: run %s (pid %d) ended without releasing its lock; continuing from its data",
                 self._workspace,
@@ -103,7 +121,7 @@ class WorkspaceLock:
         # Two runs may both have found the lock free. The write is conditional on the version that was read (NO_FILE
         # for none), so one of them succeeds, and the other one raises LakeBusy.
         with self._mutex:
-            self._write(version)
+            self._write(found)
         return other
 
     @property
@@ -115,16 +133,22 @@ class WorkspaceLock:
         """Extend the lease, if it was not released. Raises LakeBusy if another run has taken the lock."""
         with self._mutex:
             if self._version != NO_FILE:
-                self._write(self._version)
+                self._write((b"", self._version))
 
     def release(self) -> None:
         """Delete the lock file, if it is still this run's."""
         with self._mutex:
             # First this run's own record: even if the deletion fails, nothing is published or renewed after this.
             version, self._version = self._version, NO_FILE
-            if version != NO_FILE:
-                with suppress(Conflict):
-                    self._store.delete(self._path, version)
+            for _ in range(_ATTEMPTS if version != NO_FILE else 0):
+                try:
+                    return self._store.delete(self._path, version)
+                except Conflict:
+                    found = self._found()
+                    if found is None or not self._is_own(found[0]):
+                        return None
+                    version = found[1]
+        return None
 
     @contextmanager
     def current_version(self) -> Iterator[tuple[str, Version]]:
@@ -135,43 +159,93 @@ class WorkspaceLock:
             yield self._path, self._version
 
     def check_held(self) -> None:
-        """Raise LakeBusy if another run has taken the lock. Does nothing if the lock file cannot be read."""
+        """Raise LakeBusy if another run has taken the lock. Does nothing if the lock file cannot be read.
+
+        The run id in the file decides: a file system may give an unchanged file another version.
+        """
         with self._mutex:
+            if self._version == NO_FILE:
+                return
             try:
-                found = get(self._store, self._path)
+                found = get(self._store, self._path, _LIMIT)
             except LakeError:
                 return
-            # Not lost where this run holds no lock (NO_FILE), or where the file has the version that it wrote last.
-            if self._version not in (NO_FILE, found[1] if found else NO_FILE):
+            if found is None or not self._is_own(found[0]):
                 raise LakeBusy(_busy_message(self._workspace, _read_owner(found[0]) if found else None))
+            self._version = found[1]
 
-    def _write(self, expected: Version) -> None:
-        """Write a lease that starts now. Raises LakeBusy if another run was faster, and the store's error if not."""
-        owner = replace(self._owner, until=self._clock.now() + LEASE)
-        try:
-            self._version = put(self._store, self._path, orjson.dumps(asdict(owner)), expected)
-        except LakeError as error:
-            # Of runs that start together one wins, and then deletes what the others have staged, the lock files
-            # among them. What the others see depends on the moment (a conflict, a missing file, another error of the
-            # file system), so it is the lock file itself that says whether another run has won.
-            other = self._other_owner()
-            if other is None and not isinstance(error, Conflict | StageGone):
-                raise
-            raise LakeBusy(_busy_message(self._workspace, other)) from error
+    def unstable(self) -> LakeError:
+        """The error for a lock file that changes its version, and not its content."""
+        return LakeError(
+            f"workspace {self._workspace}: this run holds the lock, but {self._path} seems to change without being "
+            "written: the lake's file system does not keep the time or the inode number of a file. A lake needs one "
+            "that does. With FUSE, mount it with use_ino or noforget, if it has these options; or use another one"
+        )
 
-    def _other_owner(self) -> LockOwner | None:
-        """Another run that holds the lock; None if there is none, or the lock file cannot be read."""
+    def _write(self, replaced: tuple[bytes, Version] | None) -> None:
+        """Write a lease that starts now, in place of a content and version (None: no file).
+
+        Raises LakeBusy if another run was faster, and the store's error if not.
+        """
+        content, expected = replaced or (b"", NO_FILE)
+        data = orjson.dumps(asdict(replace(self._owner, until=self._clock.now() + LEASE)))
+        for _ in range(_ATTEMPTS):
+            try:
+                self._version = put(self._store, self._path, data, expected)
+            except LakeError as error:
+                found = self._found()
+                if found is None or not (self._is_own(found[0]) or found[0] == content):
+                    self._raise_lost(error, found)
+                if not isinstance(error, Conflict):
+                    if found[0] == data:  # it was published, and something failed after that
+                        self._version = found[1]
+                    raise
+                expected = found[1]
+            else:
+                return
+        raise self.unstable()
+
+    def _raise_lost(self, error: LakeError, found: tuple[bytes, Version] | None) -> NoReturn:
+        """Raise LakeBusy where a write has failed because of another run, else the store's error."""
+        # Of runs that start together one wins, and then deletes what the others have staged, the lock files among
+        # them. What the others see depends on the moment (a conflict, a missing file, another error of the file
+        # system), so it is the lock file itself that says whether another run has won.
+        other = _read_owner(found[0]) if found else None
+        if other is not None and (other.process.has_exited() or other.until <= self._clock.now()):
+            other = None
+        if other is None and not isinstance(error, Conflict | StageGone):
+            raise error
+        raise LakeBusy(_busy_message(self._workspace, other)) from error
+
+    def _found(self) -> tuple[bytes, Version] | None:
+        """The lock file's content and version; None if there is none, or it cannot be read."""
         with suppress(LakeError):
-            found = get(self._store, self._path)
-            other = _read_owner(found[0]) if found else None
-            if other is not None and other.run_id != self._owner.run_id and not self._is_free(other):
-                return other
+            return get(self._store, self._path, _LIMIT)
         return None
 
-    def _is_free(self, owner: LockOwner) -> bool:
-        """Whether a lock with this owner may be taken."""
-        # A holder on another host cannot be examined: there only the expiry counts.
-        return owner.process.has_exited() or owner.until <= self._clock.now()
+    def _is_own(self, content: bytes) -> bool:
+        owner = _read_owner(content)
+        return owner is not None and owner.run_id == self._owner.run_id
+
+    def _check_free(self, owner: LockOwner, content: bytes) -> None:
+        """Raise LakeBusy unless a lock with this owner and content may be taken."""
+        if owner.process.has_exited():
+            return
+        left = owner.until - self._clock.now()
+        if timedelta(0) < left <= LEASE:
+            raise LakeBusy(_busy_message(self._workspace, owner))
+        if left <= (timedelta(0) if owner.process.is_visible() else -_CLOCKS_DIFFER):
+            return
+        # The lease has expired by this machine's clock, but perhaps not by its owner's; or it lasts longer than a lease
+        # can, by an owner's clock that is ahead, or by a hand. An owner that is alive renews it within a lease.
+        now = self._clock.monotonic()
+        self._watched = self._watched or (content, now)
+        if self._watched[0] != content:
+            raise LakeBusy(_busy_message(self._workspace, owner))
+        remaining = self._watched[1] + LEASE.total_seconds() - now
+        if remaining > 0:
+            message = f"{_busy_message(self._workspace, owner)}, by the clock of that machine, which may differ"
+            raise LeaseUnclear(message, min(remaining, RENEW_EVERY.total_seconds()))
 
 
 class FencedStore:
@@ -198,8 +272,11 @@ class FencedStore:
         """Publish, on the condition that the lock file is unchanged."""
         # A renewal would change the version of the lock file between its comparison and the publication, so renewals
         # wait for the end of the block.
-        with self._busy_if_lost(), self._lock.current_version() as locked:
-            version = self._store.publish(replace(replacement, if_locked=locked))
+        try:
+            with self._busy_if_lost(), self._lock.current_version() as locked:
+                version = self._store.publish(replace(replacement, if_locked=locked))
+        except LockChanged as error:  # and yet the lock is held
+            raise self._lock.unstable() from error
         # An object store compares the lock file just before the put, so a run that is suspended between the two can
         # still publish after it has lost the lock. For a file that replaces another, the version of that file stops
         # it. A journal entry replaces nothing: check the lock once more, and delete the entry if it is lost.
@@ -245,15 +322,21 @@ def _read_owner(data: bytes) -> LockOwner | None:
         content = orjson.loads(data)
         as_of, version = content.get("as_of"), content.get("version")
         return LockOwner(
-            str(content["run_id"]),
-            ProcessIdentity(**content["process"]),
+            _text(content["run_id"]),
+            ProcessIdentity.of(content["process"]),
             _instant(content["started"]),
             _instant(content["until"]),
             None if as_of is None else _instant(as_of),
-            None if version is None else str(version),
+            None if version is None else _text(version),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("not a line of text")
+    return value
 
 
 def _instant(text: str) -> datetime:

@@ -22,7 +22,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, Prec
 from obstore.store import GCSStore
 
 from collector.lake.clouds import make_client
-from collector.lake.store import NO_FILE, Conflict, LakeError, Replacement, Stage, Staged, Version
+from collector.lake.store import NO_FILE, Conflict, LakeError, LockChanged, Replacement, Stage, Staged, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ class ObjectStore:
         file: TempFile = replacement.staged.handle
         with file, translate_errors("write", self._bucket.full_address(replacement.path)):
             if replacement.if_locked is not None:
-                self._check_version(*replacement.if_locked)
+                self._check_lock(*replacement.if_locked)
             with translate_temp_errors():
                 file.seek(0)
                 content = file.read()
@@ -171,13 +171,19 @@ class ObjectStore:
             return None
         return bytes(found.bytes()), self._version(path, found.meta)
 
+    def _check_lock(self, path: str, expected: Version) -> None:
+        if self._present_version(path) != expected:
+            raise LockChanged(f"{self._bucket.full_address(path)} was changed by another run: nothing was published")
+
     def _check_version(self, path: str, expected: Version) -> None:
-        try:
-            present = self._version(path, obstore.head(self._bucket.client, path))
-        except FileNotFoundError:
-            present = NO_FILE
-        if present != expected:
+        if self._present_version(path) != expected:
             raise self._conflict(path)
+
+    def _present_version(self, path: str) -> Version:
+        try:
+            return self._version(path, obstore.head(self._bucket.client, path))
+        except FileNotFoundError:
+            return NO_FILE
 
     def _delete(self, path: str) -> None:
         with suppress(FileNotFoundError):
@@ -248,7 +254,7 @@ def translate_errors(verb: str, address: str) -> Iterator[None]:
             "`lake:`"
         ) from error
     except BaseError as error:
-        raise LakeError(f"cannot {verb} {address}: {_reason(str(error))}") from error
+        raise LakeError(f"cannot {verb} {address}: {_reason(verb, str(error))}") from error
 
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -259,12 +265,12 @@ _DNS = re.compile(r"dns error|failed to lookup", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"token request|credential", re.IGNORECASE)
 
 
-def _reason(text: str) -> str:
+def _reason(verb: str, text: str) -> str:
     """What failed and what to do. obstore has one class for most errors, so the text is searched."""
     status, code, system = _STATUS.search(text), _CODE.search(text), _SYSTEM_REASON.search(text)
     if status:
         reply = " ".join(filter(None, [status[1], code[1] if code else ""]))
-        return f"the store answered {reply}{_status_advice(status[1])}"
+        return f"the store answered {reply}{_status_advice(verb, status[1])}"
     if _DNS.search(text):
         return "could not resolve the server's host name. Check `storage:` and the network"
     if _TIMEOUT.search(text):
@@ -274,12 +280,10 @@ def _reason(text: str) -> str:
     return f"{system[1] if system else 'the connection failed'}. Run again; no landed data is lost"
 
 
-def _status_advice(status: str) -> str:
+def _status_advice(verb: str, status: str) -> str:
     if status in ("401", "403"):
-        return (
-            ". Check the credentials; they need permission to list, read, write and delete files under the lake's "
-            "prefix"
-        )
+        needed = "list and read" if verb in ("list", "read") else "list, read, write and delete"
+        return f". Check the credentials; they need permission to {needed} files under the lake's prefix"
     if status in ("301", "307", "400"):
         return ". Check that storage.region is the bucket's region, and storage.endpoint the store's address"
     if status == "404":

@@ -4,26 +4,65 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process on a host. `start_time` distinguishes it from a later one with the same pid ("" if unknown)."""
+    """A process on a host. `start_time` distinguishes it from a later one with the same pid ("" if unknown).
+
+    A host's name alone does not identify a machine: containers may share it, and each has pids of its own. `boot_id`
+    is the kernel's, new at each start of the machine; `pid_namespace` is where the pid counts. "" where the system has
+    none.
+    """
 
     pid: int
     host: str
     start_time: str
+    boot_id: str = ""
+    pid_namespace: str = ""
 
     @classmethod
     def current(cls) -> ProcessIdentity:
         """The process that calls this."""
-        return cls(os.getpid(), socket.gethostname(), _start_time(os.getpid()))
+        pid = os.getpid()
+        return cls(pid, socket.gethostname(), _start_time(pid), _boot_id(), _pid_namespace())
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> ProcessIdentity:
+        """The identity that `asdict` gave. Raises KeyError, TypeError, ValueError or AttributeError for another."""
+        names = ("host", "start_time"), ("boot_id", "pid_namespace")
+        texts = [*(content[name] for name in names[0]), *(content.get(name, "") for name in names[1])]
+        if type(content["pid"]) is not int or not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise ValueError("not the identity of a process")
+        return cls(content["pid"], *texts)
+
+    def is_visible(self) -> bool:
+        """Whether it belongs to this machine and this pid namespace, so that it can be examined."""
+        here = (socket.gethostname(), _boot_id(), _pid_namespace())
+        return (self.host, self.boot_id, self.pid_namespace) == here
 
     def has_exited(self) -> bool:
-        """Whether it certainly no longer runs. False for a process on another host, which cannot be examined."""
-        return self.host == socket.gethostname() and _start_time(self.pid) != self.start_time
+        """Whether it certainly no longer runs. False for a process that is not visible from here."""
+        return self.is_visible() and _start_time(self.pid) != self.start_time
+
+
+def _boot_id() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _pid_namespace() -> str:
+    with suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
 
 
 def _start_time(pid: int) -> str:
@@ -45,7 +84,7 @@ def _start_time_without_proc(pid: int) -> str:
         return ""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return ""
     except PermissionError:
         pass  # it runs, under another user

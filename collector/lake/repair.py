@@ -9,13 +9,14 @@ time.
 
 from __future__ import annotations
 
+import asyncio
 from calendar import monthrange
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collector.lake import coverage_table, journal, merge, metadata, paths
 from collector.lake.landing import quarantine
-from collector.lake.lease import RENEW_EVERY, FencedStore
+from collector.lake.lease import RENEW_EVERY, FencedStore, LeaseUnclear
 from collector.lake.parquet import LakeParquetFile
 from collector.lake.partition import table_of
 from collector.lake.paths import FileKind, Partition
@@ -71,7 +72,7 @@ def repair(
     checked, found = 0, []
     try:
         if not options.dry_run:
-            lock.acquire()
+            _acquire(lock, clock)
         fenced = store if options.dry_run else FencedStore(store, lock)
         for path, reason in _renewing(inspect(fenced, workspace.name), lock, clock):
             checked += 1
@@ -82,6 +83,16 @@ def repair(
     finally:
         lock.release()
     return RepairResult(workspace.name, checked, tuple(found))
+
+
+def _acquire(lock: WorkspaceLock, clock: Clock) -> None:
+    while True:
+        try:
+            lock.acquire()
+        except LeaseUnclear as unclear:
+            asyncio.run(clock.sleep(unclear.seconds))
+        else:
+            return
 
 
 def unowned_files(store: Store) -> list[str]:

@@ -51,6 +51,10 @@ class Conflict(LakeError):
     """A file is not the expected version: another run has replaced it. Nothing was overwritten."""
 
 
+class LockChanged(Conflict):
+    """The lock file is not the expected version."""
+
+
 Version = str
 NO_FILE: Version = ""
 """The version of a file that does not exist. To publish on it creates a file and never replaces one."""
@@ -101,9 +105,9 @@ class Store(Protocol):
     def publish(self, replacement: Replacement) -> Version:
         """Put a staged file in place in one atomic step, and return its version.
 
-        Raises Conflict, and drops the staged file, if the file in place or the lock file is not the expected version.
-        Raises StageGone if the staged file no longer exists. A store that cannot compare two files in one step
-        compares the lock file just before.
+        Raises Conflict, and drops the staged file, if the file in place is not the expected version; LockChanged, if
+        the lock file is not. Raises StageGone if the staged file no longer exists. A store that cannot compare two
+        files in one step compares the lock file just before.
         """
         ...
 
@@ -141,12 +145,12 @@ def put(store: Store, path: str, data: bytes | pa.Buffer, expected: Version | No
     return store.publish(Replacement(path, stage.staged, expected))
 
 
-def get(store: Store, path: str) -> tuple[bytes, Version] | None:
-    """The content and the version of a small file; None if there is no file."""
+def get(store: Store, path: str, limit: int | None = None) -> tuple[bytes, Version] | None:
+    """The content and the version of a small file; None if there is no file. `limit`: read no more bytes than this."""
     opened = store.open(path)
     if opened is None:
         return None
     source, version = opened
     with source:
-        data: bytes = source.read()
+        data: bytes = source.read(limit)
     return data, version

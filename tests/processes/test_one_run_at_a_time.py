@@ -117,7 +117,7 @@ def test_the_lease_of_another_host_blocks_until_it_expires(tmp_path: Path) -> No
             assert blocked.wait() == 4
         assert f"pid {os.getpid()} on elsewhere, started 2026-11-23T03:00:00Z" in blocked.stderr
         assert site.answered() == 0
-        hold(datetime.now(UTC) - timedelta(seconds=1))
+        hold(datetime.now(UTC) - timedelta(hours=2))
         with site.run() as program:
             assert program.wait() == 0
         assert site.night.rows() == site.truth()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+<<<<<<< HEAD
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+=======
+from dataclasses import dataclass, field, replace
+>>>>>>> machines
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -134,8 +138,12 @@ def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: Simulated
 async def _main(
     one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, threads: SteppedThreads
 ) -> Summary | None:
+<<<<<<< HEAD
     rng = Random(f"{one_run.options.run_id} fetches")  # noqa: S311 - chance, no secrets
     offload = partial(on_a_thread, threads)
+=======
+    here = ProcessIdentity.current()
+>>>>>>> machines
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
     env = Environment(
         clock=clock,
@@ -147,7 +155,7 @@ async def _main(
         renew=offload,
         connections=asyncio.Semaphore(one_run.connections),
         stop=stop,
-        process=ProcessIdentity(_NO_PROCESS, one_run.host or ProcessIdentity.current().host, "long ago"),
+        process=replace(here, pid=_NO_PROCESS, host=one_run.host or here.host, start_time="long ago"),
         recorder=RecorderResources(
             clock, offload, asyncio.Semaphore(2), PointBudget(rng.choice((500, 10**9))), one_run.limits
         ),
