@@ -104,7 +104,7 @@ class WorkspaceRun:
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
         """Take the lock, and renew it in the block. Where it is lost, the block is cancelled and LakeBusy raised."""
-        self._left_behind = await self._env.offload(self._lock.acquire)
+        self._left_behind = await self._acquire()
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew())
             yield
@@ -115,17 +115,9 @@ class WorkspaceRun:
         if not self._lock.is_held:
             return
         try:
-<<<<<<< HEAD
             record_run(self._lake.store, self.workspace.name, self._record())
         except LakeError as error:
             self._problem = self._problem or error
-=======
-            await self._acquire()
-            async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(self._renew())
-                yield
-                renewing.cancel()
->>>>>>> machines
         finally:
             with suppress(LakeError):  # a lock that cannot be released expires
                 self._lock.release()
@@ -149,18 +141,19 @@ class WorkspaceRun:
             rows_unchanged=counts.landed.rows_unchanged,
         )
 
-    async def _acquire(self) -> None:
-        """Take the lock. Where only time tells whether its owner still runs, wait for that, unless a stop comes."""
+    async def _acquire(self) -> LockOwner | None:
+        """Take the lock. Where only time tells whether its owner still runs, wait for that, unless a stop comes.
+
+        Returns the run that left the lock behind, if any.
+        """
         while True:
             try:
-                await self._env.offload(self._lock.acquire)
+                return await self._env.offload(self._lock.acquire)
             except LeaseUnclear as unclear:
                 log.info("workspace %s: waiting to see whether its lock is renewed", self.workspace.name)
                 await self._env.clock.sleep(unclear.seconds)
                 if self._env.stop.requested:
                     raise
-            else:
-                return
 
     async def _renew(self) -> None:
         """Renew the lock. A renewal that fails is tried again until only a quarter of the lease is left."""

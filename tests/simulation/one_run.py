@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-<<<<<<< HEAD
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-=======
 from dataclasses import dataclass, field, replace
->>>>>>> machines
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -138,12 +134,9 @@ def perform(one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: Simulated
 async def _main(
     one_run: OneRun, disk: Disk, braze: SimulatedBraze, clock: SimulatedClock, threads: SteppedThreads
 ) -> Summary | None:
-<<<<<<< HEAD
     rng = Random(f"{one_run.options.run_id} fetches")  # noqa: S311 - chance, no secrets
     offload = partial(on_a_thread, threads)
-=======
     here = ProcessIdentity.current()
->>>>>>> machines
     stop = StopRequest(grace_seconds=rng.choice((0.1, 5.0)))
     env = Environment(
         clock=clock,
