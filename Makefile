@@ -8,7 +8,7 @@ ARGS   ?=
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory check lock wheel clean
+.PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory bench-width bench-age check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ bench: $(VENV)/installed ## Measure requests a second, beside other tools
 
 bench-memory: $(VENV)/installed ## Measure the memory of runs of 2.5 and 25 million rows
 	@$(BIN)/python -m scripts.bench memory $(ARGS)
+
+bench-width: $(VENV)/installed ## Measure 1, 100 and 1,000 workspaces under 1,024 open files
+	@$(BIN)/python -m scripts.bench width $(ARGS)
+
+bench-age: $(VENV)/installed ## Measure thirty nights of restatements
+	@$(BIN)/python -m scripts.bench age $(ARGS)
 
 check: $(VENV)/installed-dev ## Check lint, formatting, types and import layers
 	@$(BIN)/ruff check .

@@ -90,7 +90,7 @@ def read(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 @given(st.lists(RUN, min_size=1, max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_partition_merged_in_batches_has_the_last_answer_of_each_key(
     tmp_path_factory: pytest.TempPathFactory, runs: list[dict[int, tuple[int, list[int]]]]
 ) -> None:

@@ -38,6 +38,8 @@ _LATE = ["--late-share", "0.5", "--late-days", "10", "--pool", "100000000", "--n
 
 def main(arguments: argparse.Namespace) -> None:
     """Run the nights with each checkout, on a lake of its own; print and keep."""
+    if arguments.nights < SHOWN[0]:
+        raise SystemExit(f"--nights {arguments.nights}: at least {SHOWN[0]}, since the first night fills the lake")
     started, checkouts = machine.load(), collector_runs.checkouts(arguments.against)
     nights = [night for checkout in checkouts for night in _nights(checkout, arguments.apps, arguments.nights)]
     keep("age", {"load_at_the_start": started, "apps": arguments.apps, "figures": nights})

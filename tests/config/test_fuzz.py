@@ -34,28 +34,28 @@ STRUCTURES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary() | st.text().map(lambda text: text.encode(errors="surrogatepass")))
 def test_any_bytes_are_a_config_or_mistakes(raw: bytes) -> None:
     """Whatever the bytes, there is a Config or a ConfigError in line order, and nothing else."""
     check(raw)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text(alphabet="{}[]&*!|>'\"%@`#:,-?<~ \n\tab1", max_size=60))
 def test_any_yaml_signs_are_a_config_or_mistakes(text: str) -> None:
     """YAML's own signs in any order raise nothing else either."""
     check(text.encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(STRUCTURES, st.sampled_from(["lake", "defaults", "workspaces"]))
 def test_any_structure_is_a_config_or_mistakes(structure: object, key: str) -> None:
     """Any data in place of a section is a Config or mistakes."""
     check(yaml.safe_dump(make_config() | {key: structure}).encode(errors="surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(WORDS), STRUCTURES, max_size=4))
 def test_any_workspace_is_a_config_or_mistakes(changes: dict[str, Any]) -> None:
     """Any data under any keys of a workspace is a Config or mistakes."""
@@ -63,7 +63,7 @@ def test_any_workspace_is_a_config_or_mistakes(changes: dict[str, Any]) -> None:
     check(raw.encode(errors="surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_a_config_or_mistakes(data: st.DataObject) -> None:
     """A valid file with a piece cut out and another put in is a Config or mistakes."""

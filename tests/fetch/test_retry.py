@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.api.errors import RetryableError, SeriesRefusedError
@@ -99,6 +99,7 @@ STALLS = st.dictionaries(st.integers(0, 400), st.floats(0, 2), max_size=10)
 
 
 @given(st.one_of(st.integers(1, 500).map(float), st.floats(0.5, 500)), STALLS)
+@settings(max_examples=50)
 def test_no_second_holds_more_than_the_rate(per_second: float, stalls: dict[int, float]) -> None:
     """In any second, no more requests are permitted than the rate, however the loop is blocked meanwhile."""
     passed = _let_through(per_second, stalls, 4.0)

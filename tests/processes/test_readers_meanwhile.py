@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-NIGHTS = 3
+NIGHTS = 2
 TABLES = ("sessions_app_daily", "sessions_app_hourly", "sessions_app_segment_daily", "sessions_app_segment_hourly")
 Content = frozenset[tuple[object, ...]]
 """The rows of one partition."""

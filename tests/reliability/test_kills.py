@@ -40,7 +40,6 @@ def test_a_run_killed_at_any_step_of_a_landing_is_finished_by_the_next(tmp_path:
         crash_test.check_lake(converged=True)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_runs_killed_at_random_lose_nothing(tmp_path: Path, seed: int) -> None:
-    """Runs killed one after the other, at random instants and in the middle of a write, leave a correct lake."""
-    assert crash_repeatedly(tmp_path, seed, deaths=3)
+def test_runs_killed_at_random_lose_nothing(tmp_path: Path) -> None:
+    """Runs killed one after the other, at random instants or in a write, lose nothing. `make soak` kills hundreds."""
+    assert crash_repeatedly(tmp_path, 1, deaths=3)

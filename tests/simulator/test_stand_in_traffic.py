@@ -51,8 +51,7 @@ def test_parts_of_a_day_add_up_to_it(zone: str, at: datetime, back: int, app: st
              for more in (0, 1)]  # fmt: skip
     quarters = [edges[0] + step / 4 for step in range(round((edges[1] - edges[0]) * 4) + 1)]
     totals = [
-        [traffic.known_sessions(quarters, hours_of(at), fraction)[index] for index in range(len(quarters))]
-        for traffic, fraction in workspace.traffic_of(key)
+        traffic.known_sessions(quarters, hours_of(at), fraction) for traffic, fraction in workspace.traffic_of(key)
     ]
     parts = [sum(row[index + 1] - row[index] for row in totals) for index in range(len(quarters) - 1)]
     assert sum(parts) == day_count
