@@ -92,8 +92,7 @@ class WorkspaceRun:
         except* LakeError as group:
             self._problem = _first(group)
         except* Exception as group:
-            self._bug = _first(group)
-            log.exception("workspace %s: internal error", self.workspace.name, exc_info=self._bug)
+            self._note_bug(_first(group))
         finally:
             await self._env.offload(self._leave)
 
@@ -118,9 +117,16 @@ class WorkspaceRun:
             record_run(self._lake.store, self.workspace.name, self._record())
         except LakeError as error:
             self._problem = self._problem or error
+        except Exception as bug:  # a bug here must not end the other workspaces either
+            self._note_bug(bug)
         finally:
-            with suppress(LakeError):  # a lock that cannot be released expires
+            with suppress(Exception):  # a lock that cannot be released expires
                 self._lock.release()
+
+    def _note_bug(self, bug: Exception) -> None:
+        if self._bug is None:
+            self._bug = bug
+            log.exception("workspace %s: internal error", self.workspace.name, exc_info=bug)
 
     def _record(self) -> RunRecord:
         summary, counts = self.summary(), self._recorder.counts

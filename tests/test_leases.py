@@ -105,7 +105,7 @@ def collect(store: LocalStore, windows: int, latency: float, limits: RecorderLim
             recorder=RecorderResources(clock, inline, asyncio.Semaphore(1), PointBudget(), limits or RecorderLimits()),
         )
         config = Config("", (make_workspace(**settings),))
-        return await run(config, RunOptions("run", clock.now()), env, no_progress)
+        return await run(config, RunOptions("run", clock.now(), as_of_given=True), env, no_progress)
 
     return virtual.run(main)
 
