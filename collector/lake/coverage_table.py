@@ -152,8 +152,8 @@ def void_changed_files(
     gone = (Partition.of(path) for path in state.files if path not in files)
     missing = [partition for partition in gone if partition is not None]
     if report and state.version != NO_FILE:
-        _report(workspace, "were changed by another program", changed)
-        _report(workspace, "are missing", missing)
+        _report(workspace, ("was changed", "were changed"), changed)
+        _report(workspace, ("is missing", "are missing"), missing)
     elif report and files:
         log.warning(
             "workspace %s: the coverage table is missing: everything that the config wants is requested again; rows "
@@ -188,13 +188,13 @@ def _read_record(store: Store, path: str, version: Version) -> tuple[FileRecord,
         return FileRecord(version, footer.get(LANDING, ""), *file.size_and_rows()), footer.get(REPLACED, "")
 
 
-def _report(workspace: str, cause: str, partitions: Iterable[Partition]) -> None:
+def _report(workspace: str, causes: tuple[str, str], partitions: Iterable[Partition]) -> None:
     """One line for each table: thirty files that one hand deleted are one event."""
     tables = Counter(paths.table(each.metric, each.scope, each.unit) for each in partitions)
     for table, count in tables.items():
         log.warning(
             "workspace %s: %s of %s %s: the buckets in them are requested again",
-            workspace, "1 file" if count == 1 else f"{count} files", table, cause,
+            workspace, "1 file" if count == 1 else f"{count} files", table, causes[count > 1],
         )  # fmt: skip
 
 
