@@ -62,14 +62,14 @@ def print_summary(summary: Summary, out: TextIO, err: TextIO) -> None:
 
 
 def suggestions(summary: Summary) -> list[str]:
-    """What the next run does, and what the user can do, each with the workspaces that it is for."""
+    """What the user can do, each with the workspaces that it is for, and then what the next run does."""
     names: dict[str, list[str]] = defaultdict(list)
     for workspace in summary.workspaces:
         for text in _suggestions_for(workspace):
             names[text].append(workspace.name)
     unanswered = summary.windows_failed + summary.windows_skipped
-    first = ["the next run requests these windows again"] if unanswered else []
-    return first + [f"{_join_names(of)}: {text}" for text, of in names.items()]
+    last = ["the next run requests these windows again"] if unanswered else []
+    return [f"{_join_names(of)}: {text}" for text, of in names.items()] + last
 
 
 def failure_groups(workspace: WorkspaceSummary) -> list[str]:

@@ -118,7 +118,7 @@ async def _collect(
             process=ProcessIdentity.current(),
             recorder=RecorderResources(clock, offload, asyncio.Semaphore(4), PointBudget()),
         )
-        return await run(config, RunOptions(run_id, as_of), env, no_progress)
+        return await run(config, RunOptions(run_id, as_of, as_of_given=True), env, no_progress)
 
 
 @asynccontextmanager
