@@ -129,7 +129,7 @@ _MANY_DIGITS = 5
 _MOST_QUOTED = 10_000
 """Characters of a server's text that are looked at; a line has 300."""
 
-_CREDENTIALS = re.compile(r"(api_key=|\bBearer )[^\s&'\"*]+")
+_CREDENTIALS = re.compile(r"(api_key=|\bBearer |\bBasic (?=[\w+/=]{8})|://(?=[^\s/@'\"]*@))[^\s&'\"*@]+")
 _ESCAPED = re.compile(r"[%\\&]")
 _ESCAPE = re.compile(
     r"%(?:25)*([0-9a-f]{2})|\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2}))|(\\+)|&#(?:(\d{1,7})|x([0-9a-f]{1,6}));"

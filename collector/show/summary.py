@@ -225,8 +225,8 @@ def _suggestions_for(workspace: WorkspaceSummary) -> Iterator[str]:
 
 
 def _is_server_failure(failure: Failed) -> bool:
-    """No reply, a 5xx, or a 2xx without a valid response; not a request that was in flight when the run was stopped."""
-    if failure.error.startswith("interrupted"):
+    """No reply, a 5xx, or a 2xx without a valid response; not one in flight when the run stopped, nor a wrong clock."""
+    if failure.error.startswith(("interrupted", "not closed", "this machine's clock")):
         return False
     return failure.http_status is None or not 300 <= failure.http_status < 500
 

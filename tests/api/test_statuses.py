@@ -221,9 +221,11 @@ def test_a_redirect_withholds_parts_of_a_host_that_could_be_a_key() -> None:
 
 
 def test_credentials_are_removed_without_knowing_the_key() -> None:
-    """What follows `api_key=` or `Bearer` is removed in any text, such as a traceback."""
+    """What follows `api_key=` or `Bearer`, and a proxy's password, are removed in any text, such as a traceback."""
     cleaned = Redactor().text("URL('https://h/x?api_key=abc&unit=day') {'Authorization': 'Bearer abc'}")
     assert cleaned == "URL('https://h/x?api_key=***&unit=day') {'Authorization': 'Bearer ***'}"
+    cleaned = Redactor().text("http://user:pass@proxy.test:1 Basic dXNlcjpwYXNz s3://bucket/a@b Basic auth")
+    assert cleaned == "http://***@proxy.test:1 Basic *** s3://bucket/a@b Basic auth"
 
 
 @pytest.mark.parametrize("blanks", [9_990, 9_999, 10_000])
