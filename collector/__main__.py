@@ -35,11 +35,20 @@ def main() -> NoReturn:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:  # a bug: its traceback, and then the same end
         code = 1
-        sys.excepthook(*sys.exc_info())
+        _print_crash()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
     _end(code)
+
+
+def _print_crash() -> None:
+    """The traceback without the keys, which a URL or a header in it may hold."""
+    import traceback
+
+    from collector.redaction import redact_crash
+
+    sys.stderr.write(redact_crash(traceback.format_exc()))
 
 
 def _end(code: int) -> NoReturn:

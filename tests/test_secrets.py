@@ -121,3 +121,26 @@ def test_ids_and_names_never_leave_the_lake(tmp_path: Path) -> None:
     assert night.query("SELECT DISTINCT app, app_id FROM {sessions_app_daily}") == [(nasty, nasty)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inside"]
     assert sorted(path.name for path in night.folder.iterdir()) == ["collector.yaml", "lake"]
+
+
+def test_a_crash_shows_no_key(tmp_path: Path) -> None:
+    """A bug that no command expects ends with a traceback, in which the key is replaced."""
+    night = PlantedNight(tmp_path, make_document("http://127.0.0.1:1", {"name": "acme"}, start="2026-11-01"))
+    crash = f"""
+import sys
+import collector.commands
+def run_collection(*_):
+    raise KeyError("http://h/x?api_key=" + {PLANTED[::-1]!r}[::-1] + " " + {PLANTED.upper()[::-1]!r}[::-1])
+collector.commands.run_collection = run_collection
+sys.argv = ["collector", "--config", {str(night.config)!r}, "run"]
+from collector.__main__ import main
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", crash], env={**night.environ, "PATH": "/usr/bin:/bin"}, capture_output=True, check=False
+    )
+    said = result.stderr.decode()
+    assert result.returncode == 1
+    assert "KeyError" in said
+    assert "api_key=***" in said
+    assert [guise for guise in [*GUISES, PLANTED.upper()] if guise in said] == []

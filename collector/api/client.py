@@ -24,7 +24,7 @@ from collector.api.errors import (
 )
 from collector.api.headers import NO_HEADERS, RateLimitHeaders, parse_headers
 from collector.api.request import RequestBuilder
-from collector.redaction import Redactor, quote_json
+from collector.redaction import Redactor, quote_json, withhold_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +84,7 @@ class ApiClient:
 
 _ADVICE: Mapping[int, tuple[type[ApiError], str]] = {
     202: (RetryableError, "the export was queued and not answered"),
+    304: (RetryableError, "the reply has no answer (not modified), and the request was not conditional"),
     400: (SeriesRefusedError, "a parameter was refused: check the ids of the app and the segment in the config"),
     401: (
         WorkspaceRefusedError,
@@ -106,10 +107,11 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes) -> Ap
     """The error to raise, whose text is not redacted yet; None where the body is to be decoded."""
     if 200 <= status < 300 and status != 202:
         return None
-    if 300 <= status < 400:
+    if 300 <= status < 400 and status != 304:
         return WorkspaceRefusedError(_redirected(status, headers), http_status=status)
     kind, advice = _ADVICE.get(status) or _advice_by_class(status)
-    said = _said(body)
+    # Of a refused key nothing is quoted: such replies echo it.
+    said = "" if status in (401, 403) else withhold_codes(_said(body))
     return kind(f"HTTP {status}: {advice}{f'; the server said: {said}' if said else ''}", http_status=status)
 
 
@@ -123,6 +125,7 @@ def _redirected(status: int, headers: Mapping[str, str]) -> str:
     """Names the host only: the rest of the address may hold the key."""
     try:
         host = urlsplit(headers.get("location", "")).hostname or "the same host"
+        host = ".".join(map(withhold_codes, host.split(".")))
     except ValueError:
         host = "an invalid address"
     return (

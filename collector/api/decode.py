@@ -26,7 +26,7 @@ from collector.api.errors import RetryableError
 from collector.buckets import EPOCH, day_number
 from collector.config.settings import NaiveHours
 from collector.model import Span, Unit, Window
-from collector.redaction import quote_json
+from collector.redaction import quote_json, withhold_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Decoder:
         answer = _parse(body)
         data: list[Any] = answer["data"]
         errors = answer.get("errors")
-        warning = quote_json(errors) if errors else None
+        warning = withhold_codes(quote_json(errors)) if errors else None
         # A tuple with members is never falsy, so `or` goes on only where the first way gave up.
         return self._decode_fast(data, window, warning) or self._decode_points(data, window, warning)
 
@@ -123,7 +123,8 @@ class Decoder:
             try:
                 known[text] = bucket_of(unit, text, self._zone, self._naive_hours)
             except ValueError as why:
-                raise RetryableError(f"invalid response: the time '{text}' of a point {why}") from why
+                shown = text if _LIKE_A_TIME.fullmatch(text) else withhold_codes(text)
+                raise RetryableError(f"invalid response: the time '{shown}' of a point {why}") from why
         return known[text]
 
 
@@ -141,7 +142,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise RetryableError("invalid response: the JSON is not an object")
     if answer.get("message") != "success":
-        message = quote_json(answer.get("message"))
+        message = withhold_codes(quote_json(answer.get("message")))
         raise RetryableError(f"invalid response: the message is not 'success' but '{message}'")
     if not isinstance(answer.get("data"), list):
         raise RetryableError("invalid response: there is no list 'data'")
@@ -154,7 +155,8 @@ def _sessions(point: dict[str, Any]) -> int:
     if type(sessions) is not int:
         raise RetryableError("invalid response: the sessions of a point are missing, or are not an integer")
     if not 0 <= sessions <= _MAX_SESSIONS:
-        raise RetryableError(f"invalid response: a point has {sessions} sessions")
+        what = "fewer than 0" if sessions < 0 else "more than a 64-bit integer holds"
+        raise RetryableError(f"invalid response: the sessions of a point are {what}")
     return sessions
 
 
@@ -181,6 +183,8 @@ _HOUR = re.compile(
     r"(?:(Z)|([+-])(?:(\d\d?):(\d\d)|(\d\d)(\d\d)))?",
     re.ASCII,
 )
+# What may be quoted of a time that is wrong: no key looks like this.
+_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _ONE_HOUR = timedelta(hours=1)
 
 

@@ -153,7 +153,10 @@ class Quota:
         # server's.
         if self._reset_reported and self._reset is not None and reported > self._reset + _SAME_RESET:
             self._refill()  # the server's hour has ended, whatever this machine's clock says
-        self._reset, self._reset_reported = reported, True
+        # Of several reports of one instant the earliest counts: the others took longer on the way.
+        same = self._reset_reported and self._reset is not None and abs(reported - self._reset) <= _SAME_RESET
+        self._reset = min(reported, self._reset) if same and self._reset is not None else reported
+        self._reset_reported = True
 
     def _close(self, now: datetime, at_least: float = 0.0) -> None:
         """Nothing is sent before the hour ends, nor for `at_least` seconds."""

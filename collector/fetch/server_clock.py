@@ -33,7 +33,7 @@ class ServerClock:
         self._workspace, self._clock = workspace, clock
         self._as_of, self._as_of_given = as_of or clock.now(), as_of_given
         self._noted = False
-        self._refused = ""
+        self._refused = self._not_closed = ""
 
     def check(self, window: Window, date: datetime | None) -> None:
         """Check an answer before it is recorded.
@@ -68,13 +68,17 @@ class ServerClock:
 
     def _check_closed(self, window: Window, date: datetime) -> None:
         end = start_of(window.series.unit, window.span.stop, self._workspace.timezone)
-        if end > date + _RESOLUTION:
-            ahead = timedelta(seconds=round((self._as_of - date).total_seconds()))
-            raise NotClosedError(
-                f"not closed: the window ends at {_written(end)}, the server's clock says {_written(date)}, and as_of "
-                f"{_written(self._as_of)} is {ahead} ahead of it: nothing of the window is landed",
-                http_status=200,
-            )
+        if end - date > _RESOLUTION:
+            raise NotClosedError(self._not_closed or self._describe(date), http_status=200)
+
+    def _describe(self, date: datetime) -> str:
+        """One text for all windows of the run, so that the summary has one paragraph for them."""
+        ahead = timedelta(seconds=round((self._as_of - date).total_seconds()))
+        self._not_closed = (
+            f"not closed: as_of {_written(self._as_of)} is {ahead} ahead of the server's clock, {_written(date)}; the "
+            "window has not ended by it, and nothing of it is landed"
+        )
+        return self._not_closed
 
 
 def _written(instant: datetime) -> str:

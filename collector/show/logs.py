@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import orjson
 
-from collector.redaction import Redactor
+from collector.redaction import Redactor, use_for_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,7 +44,9 @@ def configure(
 
     requests: whether to include the records of each single request, where the level includes them.
     """
-    handler = LineHandler(stream, style, Redactor(secrets))
+    redactor = Redactor(secrets)
+    use_for_process(redactor)
+    handler = LineHandler(stream, style, redactor)
     for name in (PACKAGE, *LIBRARIES):
         logger = logging.getLogger(name)
         for previous in _installed(logger):

@@ -62,14 +62,14 @@ def print_summary(summary: Summary, out: TextIO, err: TextIO) -> None:
 
 
 def suggestions(summary: Summary) -> list[str]:
-    """What the next run does, and what the user can do, each with the workspaces that it is for."""
+    """What the user can do, each with the workspaces that it is for, and then what the next run does."""
     names: dict[str, list[str]] = defaultdict(list)
     for workspace in summary.workspaces:
         for text in _suggestions_for(workspace):
             names[text].append(workspace.name)
     unanswered = summary.windows_failed + summary.windows_skipped
-    first = ["the next run requests these windows again"] if unanswered else []
-    return first + [f"{_join_names(of)}: {text}" for text, of in names.items()]
+    last = ["the next run requests these windows again"] if unanswered else []
+    return [f"{_join_names(of)}: {text}" for text, of in names.items()] + last
 
 
 def failure_groups(workspace: WorkspaceSummary) -> list[str]:
@@ -225,8 +225,8 @@ def _suggestions_for(workspace: WorkspaceSummary) -> Iterator[str]:
 
 
 def _is_server_failure(failure: Failed) -> bool:
-    """No reply, a 5xx, or a 2xx without a valid response; not a request that was in flight when the run was stopped."""
-    if failure.error.startswith("interrupted"):
+    """No reply, a 5xx, or a 2xx without a valid response; not one in flight when the run stopped, nor a wrong clock."""
+    if failure.error.startswith(("interrupted", "not closed", "this machine's clock")):
         return False
     return failure.http_status is None or not 300 <= failure.http_status < 500
 

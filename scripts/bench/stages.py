@@ -71,7 +71,7 @@ async def fetcher(workspace: Workspace, windows: Sequence[Window]) -> None:
         client = ApiClient(workspace, network, clock)
         rng = random.Random()  # noqa: S311  # jitter
         resources = FetchResources(throttle, asyncio.Semaphore(workspace.concurrency), clock, rng, StopRequest())
-        await WorkspaceFetcher(workspace, client, resources).collect(windows, drop)
+        await WorkspaceFetcher(workspace, client, resources, AS_OF, as_of_given=True).collect(windows, drop)
 
 
 async def _concurrently(
@@ -101,7 +101,8 @@ async def complete_run(config: Config, spent: dict[str, float]) -> None:
         return await on_a_thread(None, on_thread)
 
     async with AiohttpTransport() as network:
-        await run(config, RunOptions("budget", AS_OF), _environment(config, network, timed), lambda *_: nullcontext())
+        options = RunOptions("budget", AS_OF, as_of_given=True)
+        await run(config, options, _environment(config, network, timed), lambda *_: nullcontext())
 
 
 def _environment(config: Config, network: Transport, offload: Offload) -> Environment:

@@ -158,7 +158,7 @@ SOUND = f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"
         (answer(point(SOUND, True)), "the sessions of a point"),
         (answer(point(SOUND, 7.0)), "the sessions of a point"),
         (answer(point(SOUND, 1e30)), "the sessions of a point"),
-        (answer(point(SOUND, -1)), "-1 sessions"),
+        (answer(point(SOUND, -1)), "fewer than 0"),
         (answer(point(SOUND, 2**63)), "sessions"),
         (answer(point(SOUND, 7), point(SOUND, 8)), "twice with different counts"),
         (answer(point("2020-01-01T00:00:00Z")), "none of the points"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from urllib.parse import quote, quote_plus
 
@@ -20,7 +21,7 @@ from collector.api.transport import Response
 from collector.clock import SystemClock
 from collector.config.settings import Secret
 from collector.model import Unit
-from collector.redaction import MAX_LINE, Redactor
+from collector.redaction import MAX_LINE, Redactor, withhold_codes
 from collector.testing import FakeTransport
 from tests.api.test_request import KEY, make_window, make_workspace
 
@@ -32,7 +33,7 @@ from tests.api.test_request import KEY, make_window, make_workspace
         (201, None),
         (202, RetryableError),
         (301, WorkspaceRefusedError),
-        (304, WorkspaceRefusedError),
+        (304, RetryableError),
         (400, SeriesRefusedError),
         (401, WorkspaceRefusedError),
         (403, WorkspaceRefusedError),
@@ -131,10 +132,103 @@ def test_an_error_of_the_api_is_one_clean_line() -> None:
     with pytest.raises(WorkspaceRefusedError) as caught:
         asyncio.run(api.fetch(make_window(Unit.DAY, 20000, 1)))
     text = str(caught.value)
-    assert "Invalid API key: ***" in text
+    assert "the API key was rejected" in text
+    assert "Invalid" not in text, "of a 401 nothing is quoted"
     assert KEY not in text
     assert "\n" not in text
     assert "\x1b" not in text
     assert len(text) <= 300
     assert (caught.value.http_status, caught.value.headers.limit) == (401, 250000)
     assert caught.value.without_traceback().__traceback__ is None
+
+
+GUISES = {
+    "upper case": KEY.upper(),
+    "percent, lower": "".join(f"%{ord(char):02x}" for char in KEY),
+    "percent, upper": "".join(f"%{ord(char):02X}" for char in KEY),
+    "twice encoded": "".join(f"%25{ord(char):02X}" for char in KEY),
+    "JSON": "".join(f"\\u{ord(char):04x}" for char in KEY),
+    "Python": "".join(f"\\x{ord(char):02x}" for char in KEY),
+    "HTML": "".join(f"&#{ord(char)};" for char in KEY),
+    "HTML, hex": "".join(f"&#x{ord(char):x};" for char in KEY),
+    "mixed": "".join(f"%{ord(char):02x}" if at % 3 else char for at, char in enumerate(KEY)),
+    "hex": KEY.encode().hex(),
+    "HEX": KEY.encode().hex().upper(),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64, behind": base64.b64encode(f"Bearer {KEY} and more".encode()).decode(),
+    "base64, between": base64.b64encode(f"k={KEY}, and more".encode()).decode(),
+    "first 20": KEY[:20],
+    "first 12": KEY[:12],
+    "first 20, upper": KEY[:20].upper(),
+}
+
+
+@pytest.mark.parametrize("guise", GUISES)
+def test_every_way_to_write_a_key_is_removed(guise: str) -> None:
+    """A key that is escaped, encoded, in another case or cut short is removed from logs, tables and tracebacks."""
+    written = GUISES[guise]
+    for text in (written, f"before {written} after", f"({written})", f"x='{written}'", f"\u00e9 {written} \u00e9"):
+        cleaned = Redactor([Secret(KEY)]).text(text)
+        assert "***" in cleaned
+        assert written not in cleaned
+        # Of base64, letters at both ends depend on what is around the key, and tell a few of its bits at most.
+        assert not any(written[at : at + 12] in cleaned for at in range(8, len(written) - 20))
+        assert cleaned.startswith(text[: text.index(written)])
+
+
+@given(st.text(max_size=200))
+def test_texts_without_the_key_are_left_as_they_are(text: str) -> None:
+    """Nothing else is changed, whatever escapes a text has."""
+    assert Redactor([Secret(KEY)]).text(text) == text.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize("guise", GUISES)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 500, 200])
+@pytest.mark.parametrize(
+    "form", ["KEY", '{"message": "no KEY here"}', '{"message": "success", "data": [{"time": "KEY"}]}']
+)
+def test_a_server_that_echoes_the_key_is_not_quoted_with_it(guise: str, status: int, form: str) -> None:
+    """Whatever form a server gives the key, not eight characters of it reach an error."""
+    written = GUISES[guise]
+
+    async def main() -> str:
+        body = form.replace("KEY", written.replace("\\", "\\\\")).encode()
+        api = ApiClient(make_workspace(), FakeTransport(lambda _: Response(status, {}, body)), SystemClock())
+        with pytest.raises(ApiError) as caught:
+            await api.fetch(make_window(Unit.DAY, 20000, 1))
+        return str(caught.value)
+
+    text = asyncio.run(main())
+    assert not any(written[at : at + 8] in text for at in range(len(written) - 8))
+
+
+def test_a_server_is_quoted_in_plain_words() -> None:
+    """Words that mix letters and digits, have five digits or more than 24 characters are withheld, the others kept."""
+    body = b'{"message": "unknown app 3bbc4555-8fa0 in 2026, code 40012, see https://docs.example/errors/unknown-app"}'
+    assert str(error_for_status(400, {}, body)).endswith("said: unknown app *** in 2026, code *** see ***")
+
+
+def test_of_a_refused_key_nothing_is_quoted() -> None:
+    """A 401 and a 403 often echo the key: their text is that of the collector alone."""
+    for status in (401, 403):
+        assert "said" not in str(error_for_status(status, {}, b'{"message":"plain words"}'))
+
+
+def test_a_redirect_withholds_parts_of_a_host_that_could_be_a_key() -> None:
+    """A host in a redirect is quoted by the same rule, label by label."""
+    text = str(error_for_status(302, {"location": "https://3bbc4555.evil.test/"}, b""))
+    assert "redirected to ***.evil.test." in text
+
+
+def test_credentials_are_removed_without_knowing_the_key() -> None:
+    """What follows `api_key=` or `Bearer`, and a proxy's password, are removed in any text, such as a traceback."""
+    cleaned = Redactor().text("URL('https://h/x?api_key=abc&unit=day') {'Authorization': 'Bearer abc'}")
+    assert cleaned == "URL('https://h/x?api_key=***&unit=day') {'Authorization': 'Bearer ***'}"
+    cleaned = Redactor().text("http://user:pass@proxy.test:1 Basic dXNlcjpwYXNz s3://bucket/a@b Basic auth")
+    assert cleaned == "http://***@proxy.test:1 Basic *** s3://bucket/a@b Basic auth"
+
+
+@pytest.mark.parametrize("blanks", [9_990, 9_999, 10_000])
+def test_a_long_text_is_not_cut_within_a_word(blanks: int) -> None:
+    """Of a text of megabytes only the beginning is read, and the word at its end is left out."""
+    assert withhold_codes(f"first{' ' * (blanks - 5)}abcdefgh{'%41' * 1_000_000}") in ("first", "first ***")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collector.api.errors import RetryableError
+from collector.api.errors import ConnectionLostError, RetryableError
 from collector.api.transport import Response
 from collector.config.settings import Retry
 from collector.fetch.stop import StopRequest
@@ -510,3 +510,31 @@ def test_an_outcome_has_the_servers_date_and_what_is_left_of_the_quota() -> None
     assert isinstance(failed, Failed)
     assert answered.answered_date == START + timedelta(seconds=2)
     assert (answered.quota_remaining, failed.quota_remaining) == (777, 777)
+
+
+def test_a_request_lost_on_a_kept_connection_is_repeated_at_once() -> None:
+    """It costs no backoff, none of the window's attempts, and is no failure for the breaker; the second one is."""
+    lost: set[str] = set()
+
+    async def server(request: Request) -> Response:
+        if request.url.query_string not in lost:
+            lost.add(request.url.query_string)
+            raise ConnectionLostError("closed")
+        return Response(200, {}, body_for(request))
+
+    async def main() -> tuple[list[Outcome], float]:
+        patient = make_workspace(retry=Retry(attempts=1, base_seconds=1000, max_seconds=1000))
+        outcomes = await FetchRun(server, patient).collect(make_windows(100))
+        return outcomes, asyncio.get_running_loop().time()
+
+    outcomes, seconds = run(main)
+    assert kinds(outcomes) == {"Answered": 100}
+    assert {outcome.attempts for outcome in outcomes if isinstance(outcome, Answered)} == {2}
+    assert seconds < 1
+
+    async def always(_: Request) -> Response:
+        raise ConnectionLostError("closed")
+
+    failed = collect(always, make_windows(1), workspace=make_workspace(retry=Retry(2, 0.5, 60)))[0]
+    assert isinstance(failed, Failed)
+    assert failed.attempts == 3

@@ -57,6 +57,13 @@ def fetch(
     return run(main)
 
 
+def test_the_last_date_of_the_calendar_is_a_date() -> None:
+    """A `Date` at the end of the year 9999 stops the workspace, and is no bug."""
+    outcomes = fetch(START, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), count=1)
+    assert [type(outcome) for outcome in outcomes] == [Failed]
+    assert isinstance(fetch(START, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), as_of=START, count=1)[0], Answered)
+
+
 @pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(hours=-2), timedelta(days=365)])
 def test_a_clock_that_is_off_by_more_than_an_hour_stops_the_workspace(ahead: timedelta) -> None:
     """Nothing is recorded as answered, one request is made, and the message has both instants."""
@@ -113,4 +120,5 @@ def test_many_windows_ahead_do_not_stop_the_workspace() -> None:
     server = NEWEST_END - timedelta(hours=100)
     outcomes = fetch(server, server, as_of=NEWEST_END, count=100)
     assert [type(outcome) for outcome in outcomes].count(Skipped) == 0
-    assert [type(outcome) for outcome in outcomes].count(Failed) == 50
+    errors = [outcome.error for outcome in outcomes if isinstance(outcome, Failed)]
+    assert (len(errors), len(set(errors))) == (50, 1), "one text, which the summary shows once"

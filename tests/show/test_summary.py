@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from collector.lake.landing import LandingCounts
 from collector.lake.store import LakeBusy, LakeError
 from collector.model import Skipped, Unit
-from collector.show.summary import print_summary
+from collector.show.summary import print_summary, suggestions
 from tests.show.samples import make_failure, make_part, make_series, make_summary, make_window
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ def test_a_landed_journal_of_an_earlier_run_is_reported() -> None:
     """A run that only landed the journal of a killed run says so."""
     out, _ = printed(make_summary(make_part(landed=LandingCounts(rows_added=7, files_written=2))))
     assert "journal of an earlier run: 7 rows added" in out
+
+
+def test_what_to_do_comes_before_what_the_next_run_does() -> None:
+    """The advice for a rejected key comes first: until it is followed, the next run fails in the same way."""
+    failure = make_failure(make_window(), "HTTP 401: the API key was rejected", 401)
+    lines = suggestions(make_summary(make_part(failures=(failure,))))
+    assert lines[-1] == "the next run requests these windows again"
+    assert lines[0].startswith("acme: ")
 
 
 def test_one_cause_is_one_paragraph() -> None:
