@@ -253,6 +253,10 @@ class FencedStore:
         """Needs no lock: a read changes nothing."""
         return self._store.open(path)
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """Needs no lock."""
+        return self._store.open_footer(path)
+
     def list(self, folder: str) -> Mapping[str, Version]:
         """Needs no lock."""
         return self._store.list(folder)

@@ -91,6 +91,10 @@ class LocalStore:
             source = _OpenFile(os.fdopen(descriptor, "rb", buffering=0), full)
             return pa.PythonFile(source, mode="r"), _version(status)
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """The open file: only what is read is fetched anyway."""
+        return self.open(path)
+
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder, by a walk; empty if the folder does not exist."""
         found: dict[str, Version] = {}
