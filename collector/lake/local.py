@@ -51,7 +51,7 @@ MUTEX_TIMEOUT_SECONDS = 30.0
 
 _MUTEX_POLL_SECONDS = 0.02
 
-_BUFFER_BYTES = 64 * 1024
+_BUFFER_BYTES = 16 * 1024
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A symbolic link is an error (ELOOP), and a FIFO is opened without waiting for its writer."""
