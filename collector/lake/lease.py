@@ -42,6 +42,9 @@ LEASE = timedelta(seconds=60)
 # A renewal may come 45 seconds late, because of a slow store or a busy machine, before the lease expires.
 RENEW_EVERY = LEASE / 4
 
+# A run that waits for an unclear lease ends this soon after a stop, and this soon after the lease was renewed.
+_WATCH_EVERY = LEASE / 12
+
 _CLOCKS_DIFFER = timedelta(hours=1)
 """By how much the clocks of two machines may differ."""
 
@@ -245,7 +248,7 @@ class WorkspaceLock:
         remaining = self._watched[1] + LEASE.total_seconds() - now
         if remaining > 0:
             message = f"{_busy_message(self._workspace, owner)}, by the clock of that machine, which may differ"
-            raise LeaseUnclear(message, min(remaining, RENEW_EVERY.total_seconds()))
+            raise LeaseUnclear(message, min(remaining, _WATCH_EVERY.total_seconds()))
 
 
 class FencedStore:
@@ -257,6 +260,10 @@ class FencedStore:
     def open(self, path: str) -> tuple[pa.NativeFile, Version] | None:
         """Needs no lock: a read changes nothing."""
         return self._store.open(path)
+
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """Needs no lock."""
+        return self._store.open_footer(path)
 
     def list(self, folder: str) -> Mapping[str, Version]:
         """Needs no lock."""

@@ -51,6 +51,8 @@ MUTEX_TIMEOUT_SECONDS = 30.0
 
 _MUTEX_POLL_SECONDS = 0.02
 
+_BUFFER_BYTES = 16 * 1024
+
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A symbolic link is an error (ELOOP), and a FIFO is opened without waiting for its writer."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -90,6 +92,10 @@ class LocalStore:
                 raise LakeError(f"{full} is not a regular file. Move it out of the lake, and run again")
             source = _OpenFile(os.fdopen(descriptor, "rb", buffering=0), full)
             return pa.PythonFile(source, mode="r"), _version(status)
+
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """The open file: only what is read is fetched anyway."""
+        return self.open(path)
 
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder, by a walk; empty if the folder does not exist."""
@@ -319,13 +325,16 @@ class LocalStage(Stage):
 
     def __init__(self, descriptor: int, file: str) -> None:
         self._file = file
+        # Python's buffer writes all of what it is given, where a raw file may write a part. Arrow's is for speed: a
+        # Parquet writer makes a hundred small writes a file, each of which would be a call into Python.
         self._buffered = os.fdopen(descriptor, "wb")
-        self.sink = pa.PythonFile(self._buffered, mode="w")
+        self.sink = pa.BufferedOutputStream(pa.PythonFile(self._buffered, mode="w"), _BUFFER_BYTES)
 
     def finish(self) -> None:
         """Flush the file to the disk and close it. Raises StageGone if another run has deleted it."""
         # The fsync must come before the rename that publishes the file: after a power failure the new name must
         # not point to a file without its content.
+        self.sink.flush()
         self._buffered.flush()
         os.fsync(self._buffered.fileno())
         self.sink.close()
@@ -340,12 +349,11 @@ class LocalStage(Stage):
 
     def drop(self) -> None:
         """Close and delete the file."""
-        try:
-            self.sink.close()
-        except OSError:  # a disk that is full at close was full at write: the first error is the one to report
-            pass
-        finally:
-            _remove(self._file)
+        # A disk that is full at close was full at write: the first error is the one to report.
+        for each in (self.sink, self._buffered):
+            with suppress(OSError):
+                each.close()
+        _remove(self._file)
 
 
 class _OpenFile(io.BufferedReader):

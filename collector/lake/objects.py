@@ -10,6 +10,7 @@ long and contains requests.
 
 from __future__ import annotations
 
+import io
 import re
 import tempfile
 from contextlib import contextmanager, suppress
@@ -19,21 +20,25 @@ from typing import TYPE_CHECKING
 import obstore
 import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
-from obstore.store import GCSStore
+from obstore.store import AzureStore, GCSStore
 
 from collector.lake.clouds import make_client
 from collector.lake.store import NO_FILE, Conflict, LakeError, LockChanged, Replacement, Stage, Staged, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from obstore import ObjectMeta, PutMode, PutResult
+    from _typeshed import WriteableBuffer
+    from obstore import GetOptions, GetResult, ObjectMeta, PutMode, PutResult
     from obstore.store import ObjectStore as Client
 
     from collector.config.settings import Storage
 
 SPOOL_BYTES = 1024 * 1024
 """How much of one file stays in memory: a landing stages all files that it replaces before it publishes the first."""
+
+FOOTER_BYTES = 64 * 1024
+"""How much of a file's end is fetched for its footer: what pyarrow reads first, and nearly always all of a footer."""
 
 _PUT_ATTEMPTS = 4
 """How often a put is sent while its condition still holds, although the store refused it or did not reply."""
@@ -80,6 +85,32 @@ class ObjectStore:
             file.seek(0)
             return pa.PythonFile(file, mode="r"), self._version(path, found.meta)
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """The end of the file by one request; other parts by one more each, conditional on the same version."""
+        address = self._bucket.full_address(path)
+        with translate_errors("read", address):
+            try:
+                found = self._end(path)
+            except FileNotFoundError:
+                return None
+            except (PreconditionError, GenericError) as error:
+                # It was replaced between two requests, or is empty, so that it has no last bytes.
+                if isinstance(error, GenericError) and _status(str(error)) != "416":
+                    raise
+                return self.open(path)
+            start, size, version = found.range[0], found.meta["size"], self._version(path, found.meta)
+            end = bytes(found.bytes())
+
+        def fetch(first: int, stop: int) -> bytes:
+            options: GetOptions = {"range": (first, stop), "if_match": f'"{version}"'}
+            with translate_errors("read", address):
+                try:
+                    return bytes(obstore.get(self._bucket.client, path, options=options).bytes())
+                except (PreconditionError, FileNotFoundError) as error:
+                    raise self._conflict(path) from error
+
+        return pa.PythonFile(io.BufferedReader(_EndOfObject(end, start, size, fetch), FOOTER_BYTES), mode="r"), version
+
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder; empty if there are none, since a bucket has no folders."""
         with translate_errors("list", self._bucket.full_address(folder)):
@@ -121,6 +152,18 @@ class ObjectStore:
 
     def delete_staged(self) -> None:
         """Does nothing: a staged file has no name, and disappears with its process."""
+
+    def _end(self, path: str) -> GetResult:
+        client = self._bucket.client
+        if not isinstance(client, AzureStore):
+            return obstore.get(client, path, options={"range": {"suffix": FOOTER_BYTES}})
+        # Azure counts from the beginning alone.
+        meta = obstore.head(client, path)
+        if not meta["size"]:
+            return obstore.get(client, path)
+        start = max(0, meta["size"] - FOOTER_BYTES)
+        condition = f'"{self._version(path, meta)}"'
+        return obstore.get(client, path, options={"range": (start, meta["size"]), "if_match": condition})
 
     def _put(self, path: str, content: bytes, expected: Version | None) -> Version:
         error: Exception | None = None
@@ -205,6 +248,40 @@ class ObjectStore:
         )
 
 
+class _EndOfObject(io.RawIOBase):
+    """A file of `size` bytes whose bytes from `start` on are `end`. `fetch(first, stop)` fetches others."""
+
+    def __init__(self, end: bytes, start: int, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        self._end, self._start, self._size, self._fetch = end, start, size, fetch
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Up to the boundary between what is here and what is fetched."""
+        view = memoryview(buffer).cast("B")
+        first = self._position
+        if first >= self._start:
+            data = self._end[first - self._start :][: len(view)]
+        else:
+            data = self._fetch(first, min(first + len(view), self._start))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
 class SpooledStage(Stage):
     """A file that is being staged on this machine."""
 
@@ -263,6 +340,11 @@ _SYSTEM_REASON = re.compile(r'message: "([\w ]{1,80})"')
 _TIMEOUT = re.compile(r"TimedOut|timed out|deadline", re.IGNORECASE)
 _DNS = re.compile(r"dns error|failed to lookup", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"token request|credential", re.IGNORECASE)
+
+
+def _status(text: str) -> str | None:
+    found = _STATUS.search(text)
+    return found[1] if found else None
 
 
 def _reason(verb: str, text: str) -> str:

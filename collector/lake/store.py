@@ -94,6 +94,14 @@ class Store(Protocol):
         """The file, seekable and open for reading, and the version that is read; None if there is no file."""
         ...
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """`open`, for a reader of the footer: a store may fetch the file's end, and other parts once they are read.
+
+        All that is read is of the one version that is returned: where the file has been replaced meanwhile, reading
+        another part raises Conflict.
+        """
+        ...
+
     def list(self, folder: str) -> Mapping[str, Version]:
         """The paths of all files below a folder, at any depth, each with its version."""
         ...

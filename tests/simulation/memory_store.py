@@ -67,6 +67,10 @@ class MemoryStore:
         file = self._disk.files.get(path)
         return (pa.BufferReader(file.content), file.version) if file else None
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        """The file and its version, or None."""
+        return self.open(path)
+
     def list(self, folder: str) -> Mapping[str, Version]:
         """All files below the folder."""
         stop_here()

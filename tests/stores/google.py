@@ -90,8 +90,23 @@ class _Request(BaseHTTPRequestHandler):
         elif self.command == "DELETE":
             del self.server.objects[name]
             self._answer(204)
+        elif self.headers.get("If-Match") not in (None, present.headers["ETag"]):
+            self._answer(412)
+        elif "Range" in self.headers:
+            self._answer_range(present, self.headers["Range"])
         else:
             self._answer(200, present.headers, present.content)
+
+    def _answer_range(self, present: Object, wanted: str) -> None:
+        """`bytes=5-9`, or `bytes=-5` for the last five."""
+        size = len(present.content)
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        start, stop = (int(first), min(int(last) + 1, size)) if first else (max(0, size - int(last)), size)
+        if start >= size:
+            self._answer(416)
+        else:
+            headers = {**present.headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+            self._answer(206, headers, present.content[start:stop])
 
     def _listing(self, prefix: str) -> bytes:
         with self.server.mutex:

@@ -24,14 +24,17 @@ PASS, LOSE, REFUSE = "pass", "lose", "refuse"
 
 
 class LossyProxy(ThreadingHTTPServer):
-    """`fate` is called with each put's number, from 1, and path. `before_loss` is called before a reply is dropped."""
+    """`fate` is called with each put's number, from 1, and path. `before_loss` is called before a reply is dropped.
+
+    `relayed_bytes`: of the contents of all replies.
+    """
 
     daemon_threads = True
 
     def __init__(self, url: str, fate: Fate) -> None:
         super().__init__((HOST, 0), _Request)
         self.upstream = urlsplit(url).netloc
-        self.puts = 0
+        self.puts = self.relayed_bytes = 0
         self.before_loss: Callable[[], object] = lambda: None
         self._fate, self._mutex = fate, threading.Lock()
 
@@ -85,10 +88,12 @@ class _Request(BaseHTTPRequestHandler):
         for name, value in headers.items():
             if name.lower() not in ("transfer-encoding", "connection", "content-length"):
                 self.send_header(name, value)
-        length = headers.get("Content-Length") if self.command == "HEAD" else None
+        lengths = [value for name, value in headers.items() if name.lower() == "content-length"]
+        length = lengths[0] if lengths and self.command == "HEAD" else None
         self.send_header("Content-Length", length or str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
+            self.server.relayed_bytes += len(content)
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # as http.server calls it

@@ -43,7 +43,12 @@ def test_wrong_credentials_are_reported_not_shown(tmp_path: Path, s3: Place, mon
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-and-wrong")
     code, stderr = run_there(tmp_path, s3_place(s3))
     assert code == 5, stderr
-    for words in ("s3://lakes/wrong/_collector/acme", "403 SignatureDoesNotMatch", "Check the credentials"):
+    for words in (
+        "s3://lakes/wrong/_collector/acme",
+        "403 SignatureDoesNotMatch",
+        "Check the credentials",
+        "to list and read files",
+    ):
         assert words in stderr
     assert not any(secret in stderr for secret in ("planted-and-wrong", SECRET, KEY))
 

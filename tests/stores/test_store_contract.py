@@ -4,9 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from collector.lake.objects import FOOTER_BYTES
 from collector.lake.store import NO_FILE, Conflict, LakeError, Replacement, StageGone, get, put
+from tests.stores.proxy import PASS, through_proxy
 
 if TYPE_CHECKING:
     from collector.lake.store import Staged, Store
@@ -64,6 +68,58 @@ def test_an_open_file_keeps_its_version(place: Place) -> None:
         put(store, "file", new)
         assert first + source.read() == old
     assert get(store, "file") == (new, store.list("")["file"])
+
+
+@pytest.mark.parametrize("size", [1, 70_000, 5_000_000])
+def test_a_footer_is_read_from_one_version(place: Place, size: int) -> None:
+    """Opened for its footer, a file has its size, version and content; parts of a version that is gone are refused."""
+    store, old = place.store(), bytes(range(251)) * (size // 251 + 1)
+    old = old[:size]
+    version = put(store, "file", old)
+    opened, other = store.open_footer("file"), store.open_footer("file")
+    assert opened is not None
+    assert other is not None
+    with opened[0] as source:
+        assert (source.size(), opened[1]) == (size, version)
+        source.seek(max(0, size - 8))
+        assert source.read(8) == old[-8:]
+        source.seek(size // 3)
+        assert source.read(1000) == old[size // 3 : size // 3 + 1000]
+        source.seek(0)
+        assert source.read() == old
+    put(store, "file", b"n" * size)
+    with other[0] as source:
+        source.seek(max(0, size - 8))
+        assert source.read(8) == old[-8:]
+        source.seek(0)
+        with suppress(Conflict):
+            assert source.read() == old
+    store.delete("file")
+    assert store.open_footer("file") is None
+
+
+def test_a_footer_costs_little(bucket: Place) -> None:
+    """Of a Parquet file of eight megabytes, its footer takes a request for the last 64 KiB."""
+    numbers = pa.array(range(1_000_000), pa.int64())
+    with bucket.store().stage() as staging:
+        pq.write_table(pa.table({"n": numbers}), staging.sink, compression=None, use_dictionary=False)
+    bucket.store().publish(Replacement("big.parquet", staging.staged, NO_FILE))
+    with through_proxy(bucket, lambda *_: PASS) as (place, proxy):
+        opened = place.store().open_footer("big.parquet")
+        assert opened is not None
+        with opened[0] as source:
+            assert pq.ParquetFile(source, pre_buffer=False).metadata.num_rows == 1_000_000
+        assert proxy.relayed_bytes == FOOTER_BYTES
+
+
+def test_an_empty_file_has_no_footer(place: Place) -> None:
+    """A file that was emptied is opened, and has no bytes."""
+    store = place.store()
+    put(store, "empty", b"")
+    opened = store.open_footer("empty")
+    assert opened is not None
+    with opened[0] as source:
+        assert source.read() == b""
 
 
 def test_a_listing_contains_only_its_folder(place: Place) -> None:

@@ -62,6 +62,10 @@ class SuspendingStore:
         self._step()
         return self._store.open(path)
 
+    def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:
+        self._step()
+        return self._store.open_footer(path)
+
     def list(self, folder: str) -> Mapping[str, Version]:
         self._step()
         return self._store.list(folder)
