@@ -157,6 +157,7 @@ class Workspace:
 class Config:
     """A config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
 
+    `require_lake`: whether a lake that is not there is an error; otherwise, a run makes it.
     `warnings`: what is not a mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
     """
 
@@ -165,3 +166,4 @@ class Config:
     warnings: tuple[str, ...] = ()
     storage: Storage = Storage()
     limits: Limits = Limits()
+    require_lake: bool = False
