@@ -29,13 +29,15 @@ def main() -> NoReturn:
     code = 0
     try:
         from collector.cli.main import cli
+        from collector.cli.streams import protect_streams
 
+        protect_streams()
         cli(prog_name="collector")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception:  # a bug: its traceback, and then the same end
+    except Exception as bug:  # its traceback, and then the same end
         code = 1
-        sys.excepthook(*sys.exc_info())
+        _report(bug)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -53,9 +55,20 @@ def _end(code: int) -> NoReturn:
         try:
             if stream and not stream.closed:
                 stream.flush()
-        except OSError:  # no reader, or no space: the interpreter's own code for that
-            code = code or 120
+        except Exception:  # no reader, or no space, of what was printed after the command's end
+            code = code or 5
     os._exit(code)
+
+
+def _report(bug: Exception) -> None:
+    """Write the traceback: by the log, which knows its format and removes the keys, as soon as there is one."""
+    import logging
+
+    log = logging.getLogger("collector")
+    if log.handlers:
+        log.critical("internal error", exc_info=bug)
+    else:
+        sys.excepthook(type(bug), bug, bug.__traceback__)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

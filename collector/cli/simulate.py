@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collector.cli.options import CollectorCommand, load_config
-from collector.cli.types import FAULT_RATES, INSTANT, LATENCY
+from collector.cli.types import DATE, FAULT_RATES, INSTANT, LATENCY
 from collector.simulator.options import (
     NEVER_LATE,
     Boundary,
@@ -131,7 +131,8 @@ def _print_truth(simulation: Simulation, values: Mapping[str, Any]) -> None:
     at = simulation.now
     try:
         site, key = read_series(simulation, values["truth"])
-        span = span_of_names(site, key.unit, values["first"], values["last"], at)
+        first, last = (day and day.isoformat() for day in (values["first"], values["last"]))
+        span = span_of_names(site, key.unit, first, last, at)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo("bucket,sessions")
@@ -214,8 +215,8 @@ OPTIONS = (
     _option("--dead", multiple=True, metavar="NAME", help="An app or segment that the API does not know (repeatable)."),
     _option("--denied", multiple=True, metavar="NAME", help="A workspace whose key has no permission (repeatable)."),
     _option("--truth", metavar="SERIES", help="Print the true counts as CSV: WORKSPACE/APP/SEGMENT/UNIT, - for all."),
-    _option("--from", "first", metavar="DATE", help="With --truth: first local date.  [default: 14 days in all]"),
-    _option("--to", "last", metavar="DATE", help="With --truth: last local date, included.  [default: today]"),
+    _option("--from", "first", type=DATE, help="With --truth: first local date.  [default: 14 days in all]"),
+    _option("--to", "last", type=DATE, help="With --truth: last local date, included.  [default: today]"),
 )  # fmt: skip
 """Every option of the command, in the order of its help."""
 
