@@ -48,7 +48,7 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
     from collector.show.progress import watch
 
     config, selection = select(load_config(ctx, secrets=True), values)
-    now = datetime.now(UTC)
+    now = _now()
     options = RunOptions(commands.new_run_id(now), values["as_of"] or now, selection, max_requests)
     quiet = bool(global_option(ctx, "quiet"))
     display = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
@@ -61,6 +61,11 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
         print_outcome(lambda: print_json(summary.as_json()))
     print_outcome(lambda: _print_run(summary, new_lake, sys.stderr if as_json else sys.stdout))
     ctx.exit(summary.exit_code)
+
+
+def _now() -> datetime:
+    """The present instant, in UTC: whole seconds, as people write an `as_of`."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _print_run(summary: Summary, new_lake: str | None, out: TextIO) -> None:
@@ -90,7 +95,7 @@ def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **value
     from collector.show.plan import plan_report, print_plan
 
     config, selection = select(load_config(ctx, secrets=False), values)
-    plans = commands.plan_all(config, values["as_of"] or datetime.now(UTC), selection, max_requests)
+    plans = commands.plan_all(config, values["as_of"] or _now(), selection, max_requests)
     report = plan_report(plans)
     if as_json:
         print_json(report.as_json())

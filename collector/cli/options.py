@@ -150,7 +150,10 @@ def selection_options(command: Command) -> Command:
     """The options that narrow and bound `run` and `plan`."""
     for option in (
         click.option(
-            "--max-requests", type=click.IntRange(min=0), metavar="N", help="At most this many windows, newest first."
+            "--max-requests",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="At most this many windows, newest first. A retry is one more request of the same window.",
         ),
         click.option("--to", "last", type=DATE, help="Last local date to read again, included."),
         click.option("--from", "first", type=DATE, help="Read again from this local date, even if it is covered."),

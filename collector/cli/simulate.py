@@ -74,8 +74,8 @@ def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulati
     lines = [f"simulated API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
     lines += [f"its clock is fixed at {simulation.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"] * simulation.pinned
     lines += [f"in the config: endpoint: {url}"]
-    lines += [f"export {_variable(workspace.name)}={simulated_key(workspace)}" for workspace in keyless]
-    key = simulated_key(keyless[0]) if keyless else "$" + _variable(workspaces[0].name)
+    lines += [_where_to_write(workspace, simulated_key(workspace)) for workspace in keyless]
+    key = simulated_key(keyless[0]) if keyless else f"${workspaces[0].key_variable or 'KEY'}"
     lines += [f'curl -H "Authorization: Bearer {key}" "{url}/sessions/data_series?length=7"']
     return [*lines, "stop with Ctrl-C"]
 
@@ -155,6 +155,7 @@ async def _serve_until_signal(
     import asyncio
     import signal
 
+    from collector.show.text import count
     from collector.simulator.server import serve
 
     closing = asyncio.Event()
@@ -165,11 +166,14 @@ async def _serve_until_signal(
         for line in announcement(url, workspaces, simulation):
             click.echo(line, err=True)
         await closing.wait()
-    click.echo(f"stopped after {simulation.request_log.requests:,} requests", err=True)
+    click.echo(f"stopped after {count(simulation.request_log.requests, 'request')}", err=True)
 
 
-def _variable(workspace: str) -> str:
-    return f"BRAZE_API_KEY_{workspace.upper().replace('-', '_')}"
+def _where_to_write(workspace: Workspace, key: str) -> str:
+    """How the made-up key gets to where the config looks for it."""
+    if workspace.key_variable is not None:
+        return f"export {workspace.key_variable}={key}"
+    return f"in the api_key_file of {workspace.name}: {key}"
 
 
 def _choice(kind: type[StrEnum]) -> click.Choice[str]:

@@ -18,6 +18,7 @@ from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mist
 from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
 from collector.config.secrets import check_keys
 from collector.config.settings import App, Config, Limits, RateLimit, Retry, Secret, Segment, Storage, Workspace
+from collector.config.values import variable_of
 from collector.model import Unit
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _workspace(entry: WorkspaceModel, defaults: SettingsModel | None, key: Secre
         lookback=_lookback(entry, defaults),
         rate_limit=RateLimit(**_merged("rate_limit", entry, defaults)),
         retry=Retry(**_merged("retry", entry, defaults)),
+        key_variable=variable_of(entry.api_key) if entry.api_key else None,
         **settings,
     )
 
