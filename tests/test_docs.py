@@ -24,6 +24,7 @@ PAGES = {
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 }
 PAGE_OF_COMMAND = {
+    "init": "docs/operations.md",
     "run": "docs/operations.md",
     "plan": "docs/operations.md",
     "validate": "docs/operations.md",
