@@ -13,8 +13,12 @@ export CONFIG
 COLLECTOR := $(BIN)/collector --config "$$CONFIG"
 
 # make itself ends with 2 whatever the program's exit code is, so the last line of `make collect` says which one it was.
-define EXIT
-code=$$?; \
+# make sends a SIGTERM to the shell alone, which passes it on and waits for what the program lands.
+define say_exit_code
+trap 'kill -TERM $$pid' TERM; trap : INT; \
+$(1) & pid=$$!; \
+wait $$pid; code=$$?; \
+while kill -0 $$pid 2>/dev/null; do wait $$pid; code=$$?; done; \
 case $$code in \
   0) said='every planned window was answered' ;; \
   1) said='a bug in the collector' ;; \
@@ -47,7 +51,7 @@ demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, and que
 	@$(BIN)/python scripts/demo.py
 
 collect: $(VENV)/installed ## The nightly job: collect what the lake lacks
-	@$(COLLECTOR) run $(ARGS); $(EXIT)
+	@$(call say_exit_code,$(COLLECTOR) run $(ARGS))
 
 plan: $(VENV)/installed ## Show what a run requests and what it costs; send nothing
 	@$(COLLECTOR) plan $(ARGS)

@@ -197,6 +197,20 @@ def test_make_collect_says_the_exit_code(checkout: Path) -> None:
         assert (ended.returncode, lines[-1]) == (2 if code else 0, f"exit code {code}: {said}")
 
 
+def test_make_collect_passes_a_signal_on(checkout: Path) -> None:
+    """SIGTERM to make reaches the program, whose own end is waited for and said."""
+    program = "#!/bin/sh\ntrap 'echo landed; exit 143' TERM\necho started\nwhile :; do sleep 0.01; done\n"
+    (checkout / ".venv/bin/collector").write_text(program)
+    command = ["make", "--silent", "collect"]
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as made:
+        assert made.stdout is not None
+        assert made.stderr is not None
+        assert made.stdout.readline() == "started\n"
+        made.terminate()
+        assert made.stdout.read() == "landed\n"
+        assert "exit code 143: stopped by a signal" in made.stderr.read()
+
+
 def test_schedulers_start_the_program_itself() -> None:
     """No line for cron or systemd in the docs runs make, which hides exit codes, and each says where keys come from."""
     blocks = [block for page in PAGES.values() for block in re.findall(r"```(?:cron|ini)\n(.*?)```", page, re.DOTALL)]

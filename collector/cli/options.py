@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from collector.cli.streams import ignore_broken_pipe, json_lines, report, wants_json
+from collector.cli.streams import OutputLost, ignore_broken_pipe, json_lines, report, wants_json
 from collector.cli.types import DATE, INSTANT
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ class CollectorGroup(click.Group):
         """Run the command line. With `--log-format json`, each line of stderr is one object, whatever is wrong."""
         arguments = given[0] if given else named.get("args")
         if not wants_json(sys.argv[1:] if arguments is None else arguments):
-            return super().main(*given, **named)
+            try:
+                return super().main(*given, **named)
+            except OutputLost as lost:  # of shell completion, which click does in front of all else
+                lost.show()
+                sys.exit(lost.exit_code)
         with json_lines() as lines:
             try:
                 code = super().main(*given, **named | {"standalone_mode": False})

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.show.logs import JsonLines, configure
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from _typeshed import ReadableBuffer
+
+    from collector.show.logs import JsonLines
 
 
 class OutputLost(click.ClickException):
@@ -42,8 +42,9 @@ class OutputLost(click.ClickException):
 
 def report(text: str, **members: object) -> None:
     """An error for people on stderr; where that is JSON, as one object with these members."""
-    if isinstance(sys.stderr, JsonLines):
-        sys.stderr.record(logging.ERROR, text, **members)
+    lines = _json_stderr()
+    if lines is not None:
+        lines.record(logging.ERROR, text, **members)
     else:
         click.echo(text, err=True)
 
@@ -66,16 +67,27 @@ def discard_output() -> None:
 
 def one_message(level: int, **members: object) -> AbstractContextManager[None]:
     """Where stderr is JSON, all that the block writes to it becomes one object with these members."""
-    return sys.stderr.as_one(level, **members) if isinstance(sys.stderr, JsonLines) else nullcontext()
+    lines = _json_stderr()
+    return nullcontext() if lines is None else lines.as_one(level, **members)
 
 
 @contextmanager
 def json_lines() -> Iterator[JsonLines]:
     """Within the block, all that is written to stderr becomes JSON, log lines included."""
+    from collector.show.logs import JsonLines, configure
+
     lines = JsonLines(sys.stderr)
     configure(logging.INFO, "json", (), lines)
     with redirect_stderr(lines), closing(lines):
         yield lines
+
+
+def _json_stderr() -> JsonLines | None:
+    if "collector.show.logs" not in sys.modules:  # which takes a tenth of the time that `--help` takes
+        return None
+    from collector.show.logs import JsonLines
+
+    return sys.stderr if isinstance(sys.stderr, JsonLines) else None
 
 
 @contextmanager

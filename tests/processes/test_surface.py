@@ -147,10 +147,18 @@ def test_output_that_cannot_be_written_is_reported(site: Site, command: str) -> 
     assert "Traceback" not in wait.stderr
 
 
-def shell(site: Site, arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_a_completion_script_that_cannot_be_written_is_reported(site: Site) -> None:
+    """So is the script for the shell's completion, which is printed before any command is known."""
+    wait = shell(site, ">/dev/full", _COLLECTOR_COMPLETE="bash_source")
+    assert wait.returncode == 5
+    assert wait.stderr == "collector: cannot write the output to stdout: No space left on device\n"
+
+
+def shell(site: Site, arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the program by a shell, which redirects its streams."""
     line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" {arguments}'
-    environ = {**os.environ, **site.night.environ}
+    environ = {**os.environ, **site.night.environ, **environ}
     return subprocess.run(["sh", "-c", line], env=environ, timeout=60, capture_output=True, text=True)
 
 
