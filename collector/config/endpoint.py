@@ -70,6 +70,8 @@ def meant(text: str) -> str:
     if not _HOST.fullmatch(host) or not ("." in host or is_loopback(host)):
         return EXAMPLE
     host = suggest_host(host) or host
+    if is_brazes(host) and not host.startswith("rest."):
+        return EXAMPLE
     own = port if re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16 and not is_brazes(host) else ""
     if is_loopback(host):
         return f"http://{host}:{own}" if own else f"http://{host}"
@@ -126,9 +128,8 @@ def _refuse_more_than_host(text: str, url: SplitResult, host: str, port: int | N
 def _refuse_wrong_host(text: str, scheme: str, host: str, port: int | None) -> None:
     named = _named_instance(host)
     if is_brazes(host) and (not host.startswith("rest.") or named not in (None, host)):
-        raise ValueError(
-            f"{host} is not a REST endpoint: write {meant(text) if named else 'https://rest.INSTANCE.braze.com'}"
-        )
+        advice = f"write {meant(text)}" if suggest_host(host) else f"write your instance's, such as {EXAMPLE}"
+        raise ValueError(f"{host} is not a REST endpoint: {advice}")
     if is_brazes(host) and scheme == "https" and port not in (None, 443):
         raise ValueError(f"has the port {port}, on which Braze does not answer: write {meant(text)}")
     # A key that is sent to a misspelled host is given away.

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from collector.config.endpoint import KNOWN_HOSTS, meant, read_endpoint
 from tests.config.builder import ENVIRON, KEY, config_of, make_config, make_config_text, make_workspace, mistakes_of
 
 if TYPE_CHECKING:
@@ -82,7 +86,7 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": 7}, "endpoint: must be text, not the number 7: put it in quotes"),
     ({"endpoint": "rest.iad-01.braze.com"}, "endpoint: has no scheme: write https://rest.iad-01.braze.com"),
     ({"endpoint": "https://rest.fra-01.braze.com"}, "endpoint: rest.fra-01.braze.com is not a REST endpoint: write https://rest.fra-01.braze.eu"),
-    ({"endpoint": "https://dashboard.braze.com"}, "endpoint: dashboard.braze.com is not a REST endpoint: write https://rest.INSTANCE"),
+    ({"endpoint": "https://dashboard.braze.com"}, "endpoint: dashboard.braze.com is not a REST"),
     ({"endpoint": "ftp://h"}, "endpoint: has the scheme 'ftp': write https://"),
     ({"endpoint": "https://"}, "endpoint: has no host"),
     ({"endpoint": "https://["}, "endpoint: is not a URL"),
@@ -300,6 +304,36 @@ def test_the_advice_about_an_endpoint_can_be_pasted(tmp_path: Path, text: str, m
     assert re.findall(r"write (https?://[^\s,]+)", found) == [meant]
     assert KEY not in found
     config_of(tmp_path, make_config_text(make_workspace(endpoint=meant)))
+
+
+PIECES = st.sampled_from(
+    [
+        *(*KNOWN_HOSTS, "https", "http", "://", "//", ":", "/", ".", "-", " ", "@", "443", "8787", "rest.", "iad-6"),
+        *(
+            "dashboard",
+            "sdk.",
+            ".braze.com",
+            ".braze.eu",
+            ".brase.com",
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "x?y=z",
+            "#",
+        ),
+    ]
+)
+
+
+@given(st.text(max_size=40) | st.lists(PIECES | st.characters(), max_size=7).map("".join))
+@example("https://dashboard.braze.com")
+@example("foo.braze.com")
+@example("rest.iad-01.braze.co")
+def test_what_is_meant_is_always_accepted(text: str) -> None:
+    """Whatever is written, the endpoint of the advice is no mistake, and to read one twice changes nothing."""
+    assert read_endpoint(meant(text)) == meant(text)
+    with suppress(ValueError):
+        assert read_endpoint(read_endpoint(text)) == read_endpoint(text)
 
 
 def test_an_endpoint_may_have_the_port_of_its_scheme(tmp_path: Path) -> None:
