@@ -3,34 +3,64 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-CONFIG ?= config/collector.yaml
+CONFIG ?= $(or $(COLLECTOR_CONFIG),config/collector.yaml)
 ARGS   ?=
+EXTRA  ?=
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
+
+# To the recipes' environment, where quotes keep a path with spaces together, whatever it contains.
+export CONFIG
+COLLECTOR := $(BIN)/collector --config "$$CONFIG"
+
+# make itself ends with 2 whatever the program's exit code is, so the last line of `make collect` says which one it was.
+# make sends a SIGTERM to the shell alone, which passes it on and waits for what the program lands.
+define say_exit_code
+trap 'kill -TERM $$pid' TERM; trap : INT; \
+$(1) & pid=$$!; \
+wait $$pid; code=$$?; \
+while kill -0 $$pid 2>/dev/null; do wait $$pid; code=$$?; done; \
+case $$code in \
+  0) said='every planned window was answered' ;; \
+  1) said='a bug in the collector' ;; \
+  2) said='a mistake in the config or the command' ;; \
+  3) said='some windows failed or were skipped; the others have landed' ;; \
+  4) said='another run holds a workspace; the other workspaces were collected' ;; \
+  5) said='the lake cannot be read or written' ;; \
+  130|143) said='stopped by a signal; the answers received so far have landed' ;; \
+  *) said='the program was killed' ;; \
+esac; \
+echo "exit code $$code: $$said" >&2; exit $$code
+endef
+
+# The extras that are named, as `[sql,objects]` or `sql objects`, and those that are installed already.
+COMMA := ,
+NAMED := $(subst $(COMMA), ,$(subst [, ,$(subst ], ,$(EXTRA))))
+SETUP := $(sort $(VENV)/installed $(addprefix $(VENV)/installed-,$(NAMED)) $(wildcard $(VENV)/installed-*))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo collect plan validate simulate test test-lakes soak fuzz bench bench-memory bench-width bench-age check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  CONFIG=FILE sets the config file (default: $(CONFIG))'
+	@echo "  CONFIG=FILE sets the config file (default: $$CONFIG)"
 	@echo '  ARGS="…" passes options on: make plan ARGS="--json"'
 
-setup: $(VENV)/installed ## Install the collector into .venv; EXTRA='[sql]' adds an extra
+setup: $(SETUP) ## Install the collector into .venv; EXTRA='[sql]' adds an extra
 
 demo: $(VENV)/installed-sql ## See it work: a simulated API, two nights, and queries
 	@$(BIN)/python scripts/demo.py
 
 collect: $(VENV)/installed ## The nightly job: collect what the lake lacks
-	@$(BIN)/collector --config $(CONFIG) run $(ARGS)
+	@$(call say_exit_code,$(COLLECTOR) run $(ARGS))
 
 plan: $(VENV)/installed ## Show what a run requests and what it costs; send nothing
-	@$(BIN)/collector --config $(CONFIG) plan $(ARGS)
+	@$(COLLECTOR) plan $(ARGS)
 
 validate: $(VENV)/installed ## Check CONFIG and report all mistakes
-	@$(BIN)/collector --config $(CONFIG) validate $(ARGS)
+	@$(COLLECTOR) validate $(ARGS)
 
 simulate: $(VENV)/installed ## Serve a simulated API for the workspaces of CONFIG
-	@$(BIN)/collector --config $(CONFIG) simulate $(ARGS)
+	@$(COLLECTOR) simulate $(ARGS)
 
 test: $(VENV)/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -m 'not lakes' -n 4 --dist worksteal --ignore tests/simulation \
@@ -76,21 +106,18 @@ clean: ## Remove everything that the targets installed or wrote
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* demo-lake .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp file for each set of dependencies that is installed: those of collecting alone, and with an extra of pyproject.toml.
-$(VENV)/installed: EXTRA :=
-$(VENV)/installed-sql: EXTRA := [sql]
-$(VENV)/installed-dev: EXTRA := [dev]
-$(VENV)/installed-lakes: EXTRA := [lakes]
-$(VENV)/installed-fuzz: EXTRA := [fuzz]
-$(VENV)/installed $(VENV)/installed-sql $(VENV)/installed-dev $(VENV)/installed-lakes $(VENV)/installed-fuzz: pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'installing the collector$(EXTRA) into $(VENV) …'
-	@$(INSTALL) --editable '.$(EXTRA)'
+# A stamp file for the collector alone, and one for each extra of pyproject.toml that is installed beside it. What is
+# installed stays, so extras add up.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing the collector into $(VENV) …'
+	@$(INSTALL) --editable .
 	@touch $@
 
-# A given EXTRA has no stamp of its own, so `make setup EXTRA='[objects]'` installs each time.
-ifeq ($(origin EXTRA),command line)
-.PHONY: $(VENV)/installed
-endif
+$(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	@grep -q '^$* = \[' pyproject.toml || { echo 'there is no extra $*: see pyproject.toml'; exit 1; }
+	@echo 'installing the collector[$*] into $(VENV) …'
+	@$(INSTALL) --editable '.[$*]'
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -29,26 +29,19 @@ def main() -> NoReturn:
     code = 0
     try:
         from collector.cli.main import cli
+        from collector.cli.streams import protect_streams
 
+        protect_streams()
         cli(prog_name="collector")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception:  # a bug: its traceback, and then the same end
+    except Exception as bug:  # its traceback, and then the same end
         code = 1
-        _print_crash()
+        _report(bug)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
     _end(code)
-
-
-def _print_crash() -> None:
-    """The traceback without the keys, which a URL or a header in it may hold."""
-    import traceback
-
-    from collector.redaction import redact_crash
-
-    sys.stderr.write(redact_crash(traceback.format_exc()))
 
 
 def _end(code: int) -> NoReturn:
@@ -62,9 +55,23 @@ def _end(code: int) -> NoReturn:
         try:
             if stream and not stream.closed:
                 stream.flush()
-        except OSError:  # no reader, or no space: the interpreter's own code for that
-            code = code or 120
+        except Exception:  # no reader, or no space, of what was printed after the command's end
+            code = code or 5
     os._exit(code)
+
+
+def _report(bug: Exception) -> None:
+    """Write the traceback without the keys, which a URL or a header in it may hold: by the log, as soon as there is one."""
+    import logging
+    import traceback
+
+    from collector.redaction import redact_crash
+
+    log = logging.getLogger("collector")
+    if log.handlers:
+        log.critical("internal error", exc_info=bug)
+    else:
+        sys.stderr.write(redact_crash("".join(traceback.format_exception(bug))))
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

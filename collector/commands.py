@@ -27,9 +27,11 @@ from collector.lake import landing, metadata
 from collector.lake.covered_spans import as_coverage
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import WorkspaceLock
+from collector.lake.presence import LakeAbsent, find_lake, refuse_missing_parent
 from collector.lake.process import ProcessIdentity
 from collector.lake.recorder import PointBudget, RecorderLimits, RecorderResources
 from collector.lake.repair import repair, unowned_files
+from collector.lake.store import LakeError
 from collector.lake.stores import store_factory
 from collector.plan import plan
 from collector.run import run
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collector.config.settings import Config, Workspace
     from collector.environment import RunOptions
     from collector.lake.repair import RepairOptions, RepairResult
+    from collector.lake.store import Store
     from collector.plan import Selection
     from collector.run import Watch
     from collector.summary import Summary
@@ -87,11 +90,27 @@ def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: f
     return asyncio.run(_run_collection(config, options, watch, seconds))
 
 
+def make_ready(config: Config) -> bool:
+    """Whether the run makes a new lake, which is logged. Raises LakeAbsent where it must not."""
+    try:
+        there = find_lake(config, _any_store(config))
+    except LakeAbsent:
+        raise
+    except LakeError:  # each workspace meets it again, as its own outcome
+        return False
+    if not there:
+        refuse_missing_parent(config.lake)
+        log.warning("there is no lake at %s yet: this run makes a new one; is its disk mounted?", config.lake)
+    return not there
+
+
 def plan_all(
     config: Config, now: datetime, selection: Selection, max_requests: int | None
 ) -> list[tuple[Workspace, Windows]]:
     """What a run would request, by workspace. Reads the lake; writes nothing, requests nothing. Raises LakeError."""
     plans, stores = [], store_factory(config.lake, config.storage)
+    if not find_lake(config, _any_store(config)):
+        log.info("there is no lake at %s yet: a run makes it", config.lake)
     for workspace in config.workspaces:
         lake = WorkspaceLake.of(stores(workspace.name), workspace, max(now, SystemClock().now()))
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone)
@@ -103,11 +122,20 @@ def plan_all(
 def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult], list[str]]:
     """Repair every workspace's part of the lake, and name the files that belong to no workspace. Raises LakeError."""
     clock, stores, repairs = SystemClock(), store_factory(config.lake, config.storage), []
+    if not find_lake(config, _any_store(config)):
+        raise LakeAbsent(
+            f"there is no lake at {config.lake}, so there is nothing to repair; its disk may not be mounted"
+        )
     for workspace in config.workspaces:
         store = stores(workspace.name)
         lock = WorkspaceLock(store, workspace.name, clock, new_run_id(clock.now()), ProcessIdentity.current())
         repairs.append(repair(workspace, store, lock, clock, choice))
     return repairs, unowned_files(store)
+
+
+def _any_store(config: Config) -> Store:
+    """The store of any workspace shows all of the lake."""
+    return store_factory(config.lake, config.storage)(config.workspaces[0].name)
 
 
 async def _run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:

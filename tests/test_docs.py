@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ PAGES = {
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 }
 PAGE_OF_COMMAND = {
+    "init": "docs/operations.md",
     "run": "docs/operations.md",
     "plan": "docs/operations.md",
     "validate": "docs/operations.md",
@@ -141,18 +143,93 @@ def test_every_make_target_is_in_the_docs() -> None:
     assert [target for target in targets if not re.search(rf"make {target}(?![\w-])", text)] == ["help"]
 
 
-def test_setup_installs_an_extra_beside_what_is_installed(tmp_path: Path) -> None:
-    """Where .venv is up to date, `make setup` does nothing, and `make setup EXTRA='[objects]'` installs the extra."""
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the Makefile, a .venv that is up to date, and a program in it that says what it was given."""
+    folder = tmp_path / "check out"
     for name in ("Makefile", "pyproject.toml", "constraints.txt", ".venv/bin/python", ".venv/installed"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text((ROOT / name).read_text() if name == "Makefile" else "")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text((ROOT / name).read_text() if name in ("Makefile", "pyproject.toml") else "")
+    program = folder / ".venv/bin/collector"
+    program.write_text('#!/bin/sh\nprintf "<%s>" "$@"; exit "${CODE:-0}"\n')
+    program.chmod(0o755)
+    return folder
 
-    def planned(*arguments: str) -> str:
-        command = ["make", "--dry-run", "--file", str(tmp_path / "Makefile"), "setup", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
-    assert "pip install" not in planned()
-    assert "'.[objects]'" in planned("EXTRA=[objects]")
+def make(checkout: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run make there."""
+    variables = {name: value for name, value in os.environ.items() if name not in ("CONFIG", "COLLECTOR_CONFIG")}
+    return subprocess.run(
+        ["make", "--silent", *arguments], cwd=checkout, capture_output=True, text=True, env={**variables, **environ}
+    )
+
+
+def test_extras_add_up(checkout: Path) -> None:
+    """`make setup` does nothing where all is up to date; a named extra is installed, once, beside those before it."""
+
+    def planned(*arguments: str, **environ: str) -> list[str]:
+        command = ["--dry-run", "setup", *arguments]
+        return re.findall(r"--editable (\S+)", make(checkout, *command, **environ).stdout)
+
+    assert planned() == []
+    assert planned("EXTRA=[objects]") == ["'.[objects]'"]
+    assert planned("EXTRA=[sql, objects]") == ["'.[objects]'", "'.[sql]'"]
+    assert planned(EXTRA="sql") == ["'.[sql]'"]
+    for stamp in (".venv/installed-objects", ".venv/installed-sql"):
+        (checkout / stamp).touch()
+    assert planned("EXTRA=[objects]") == planned() == []
+    unknown = make(checkout, "setup", "EXTRA=[object]")
+    assert (unknown.returncode, "there is no extra object" in unknown.stdout) == (2, True)
+    os.utime(checkout / "constraints.txt", (2**32, 2**32))
+    assert planned() == [".", "'.[objects]'", "'.[sql]'"]
+
+
+def test_make_collect_says_the_exit_code(checkout: Path) -> None:
+    """Make's own exit code is 2 for all failures, so its recipe ends with the program's, in the words of the README."""
+    (table,) = re.findall(r"^\| exit code .*\n((?:\|.*\n)+)", PAGES["README.md"], re.MULTILINE)
+    rows = re.findall(r"^\| ([\d, ]+) \| ([^|]+) \|", table, re.MULTILINE)
+    meanings = {int(code): meaning.strip() for codes, meaning in rows for code in codes.split(",")}
+    assert len(meanings) == 8
+    for code, meaning in meanings.items():
+        ended = make(checkout, "collect", CODE=str(code))
+        lines = [line for line in ended.stderr.splitlines() if not line.startswith("make:")]
+        said = meaning.replace("by SIGINT or SIGTERM", "by a signal")
+        assert (ended.returncode, lines[-1]) == (2 if code else 0, f"exit code {code}: {said}")
+
+
+def test_make_collect_passes_a_signal_on(checkout: Path) -> None:
+    """SIGTERM to make reaches the program, whose own end is waited for and said."""
+    program = "#!/bin/sh\ntrap 'echo landed; exit 143' TERM\necho started\nwhile :; do sleep 0.01; done\n"
+    (checkout / ".venv/bin/collector").write_text(program)
+    command = ["make", "--silent", "collect"]
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as made:
+        assert made.stdout is not None
+        assert made.stderr is not None
+        assert made.stdout.readline() == "started\n"
+        made.terminate()
+        assert made.stdout.read() == "landed\n"
+        assert "exit code 143: stopped by a signal" in made.stderr.read()
+
+
+def test_schedulers_start_the_program_itself() -> None:
+    """No line for cron or systemd in the docs runs make, which hides exit codes, and each says where keys come from."""
+    blocks = [block for page in PAGES.values() for block in re.findall(r"```(?:cron|ini)\n(.*?)```", page, re.DOTALL)]
+    starts = [line for block in blocks for line in block.splitlines() if re.match(r"ExecStart=|\d+ \d+ \*", line)]
+    assert len(starts) >= 3
+    for line in starts:
+        assert ".venv/bin/collector" in line
+        assert not re.search(r"\bmake\b", line)
+    assert "api_key_file" in sections("README.md")["Run it every night"]
+    assert "EnvironmentFile" in sections("docs/operations.md")["Scheduling"]
+
+
+@pytest.mark.parametrize("target", ["collect", "plan", "validate", "simulate"])
+def test_make_passes_the_config_on_as_it_is(checkout: Path, target: str) -> None:
+    """CONFIG may have spaces and quotes; without it, $COLLECTOR_CONFIG counts, as it does for the program."""
+    config = '/my configs/it\'s "c".yaml'
+    for given in (make(checkout, target, f"CONFIG={config}"), make(checkout, target, COLLECTOR_CONFIG=config)):
+        assert given.stdout.startswith(f"<--config><{config}><")
+    assert make(checkout, target).stdout.startswith("<--config><config/collector.yaml><")
 
 
 def test_links_lead_to_files() -> None:

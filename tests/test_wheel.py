@@ -46,7 +46,7 @@ def test_the_wheel_has_every_module_the_license_and_the_metadata(wheel: Path) ->
         scripts = archive.read(f"{INFO}/entry_points.txt").decode()
         assert archive.read(f"{INFO}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "collector").rglob("*.py")}
-    assert packed == modules | {"collector/py.typed"}
+    assert packed == modules | {"collector/py.typed", "collector/config/example.yaml"}
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
@@ -79,3 +79,7 @@ def test_an_installed_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Pat
     assert __version__ in output(*python, "-m", "collector", "--version")
     assert __version__ in output(*python, str(installed / "bin" / "collector"), "--version")
     assert str(elsewhere / "lake") in output(*python, "-m", "collector", "--config", "collector.yaml", "validate")
+    assert "wrote first.yaml" in output(*python, "-m", "collector", "--config", "first.yaml", "init")
+    assert (elsewhere / "first.yaml").read_text() == (ROOT / "config/collector.yaml").read_text().replace(
+        "../lake", "./lake"
+    )

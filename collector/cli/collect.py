@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from collector.cli.options import (
     CollectorCommand,
     global_option,
-    ignore_broken_pipe,
     load_config,
     print_json,
     select,
     selection_options,
     workspace_option,
 )
+from collector.cli.streams import one_message, print_outcome
 from collector.cli.types import DEADLINE
+
+if TYPE_CHECKING:
+    from collector.summary import Summary
 
 
 @click.command(cls=CollectorCommand, short_help="Collect what is wanted and missing: the nightly job.")
@@ -42,23 +46,39 @@ def run(ctx: click.Context, /, as_json: bool, deadline: float | None, max_reques
     from collector import commands
     from collector.environment import RunOptions
     from collector.show.progress import watch
-    from collector.show.summary import print_summary
 
     config, selection = select(load_config(ctx, secrets=True), values)
-    now = datetime.now(UTC)
+    now = _now()
     as_of = values["as_of"]
     options = RunOptions(commands.new_run_id(now), as_of or now, selection, max_requests, as_of_given=as_of is not None)
     quiet = bool(global_option(ctx, "quiet"))
     display = partial(watch, stream=sys.stderr, quiet=quiet, terminal=sys.stderr.isatty())
+    new_lake = config.lake if commands.make_ready(config) else None
     try:
         summary = commands.run_collection(config, options, display, deadline)
     except commands.RunCancelled as cancelled:
         ctx.exit(cancelled.exit_code)
-    with ignore_broken_pipe():  # a reader that leaves early does not change the exit code
-        if as_json:
-            print_json(summary.as_json())
-        print_summary(summary, sys.stderr if as_json else sys.stdout, sys.stderr)
+    if as_json:
+        print_outcome(lambda: print_json(summary.as_json()))
+    print_outcome(lambda: _print_run(summary, new_lake, sys.stderr if as_json else sys.stdout))
     ctx.exit(summary.exit_code)
+
+
+def _now() -> datetime:
+    """The present instant, in UTC: whole seconds, as people write an `as_of`."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _print_run(summary: Summary, new_lake: str | None, out: TextIO) -> None:
+    from collector.show.summary import print_summary
+    from collector.show.text import TextOutput
+
+    code = summary.exit_code
+    level = logging.ERROR if code in (1, 5) else logging.WARNING if code else logging.INFO
+    with one_message(level, run_id=summary.run_id, exit_code=code):
+        if new_lake is not None:
+            TextOutput(out).line(f"the lake {new_lake} is new: this run made it", "bold")
+        print_summary(summary, out, sys.stderr)
 
 
 @click.command(cls=CollectorCommand)
@@ -76,7 +96,7 @@ def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **value
     from collector.show.plan import plan_report, print_plan
 
     config, selection = select(load_config(ctx, secrets=False), values)
-    plans = commands.plan_all(config, values["as_of"] or datetime.now(UTC), selection, max_requests)
+    plans = commands.plan_all(config, values["as_of"] or _now(), selection, max_requests)
     report = plan_report(plans)
     if as_json:
         print_json(report.as_json())
@@ -128,8 +148,8 @@ def repair(ctx: click.Context, /, workspaces: tuple[str, ...], dry_run: bool, fo
     config, _ = select(load_config(ctx, secrets=False), {"workspaces": workspaces})
     results, unowned = commands.repair_all(config, RepairOptions(dry_run, foreign))
     if as_json:
-        print_json(repair_json(results, unowned))
-    print_repair(results, unowned, dry_run=dry_run, out=sys.stderr if as_json else sys.stdout)
+        print_outcome(lambda: print_json(repair_json(results, unowned)))
+    print_outcome(lambda: print_repair(results, unowned, dry_run=dry_run, out=sys.stderr if as_json else sys.stdout))
     ctx.exit(exit_code(results, unowned))
 
 
@@ -144,4 +164,4 @@ def schema() -> None:
     """
     from collector.config.schema import schema as config_schema
 
-    print_json(config_schema())
+    print_json(config_schema(), indented=True)

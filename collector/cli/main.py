@@ -11,6 +11,7 @@ import click
 
 import collector
 from collector.cli.collect import plan, repair, run, schema, validate
+from collector.cli.init import init
 from collector.cli.options import GLOBAL_OPTIONS, CollectorGroup
 from collector.cli.query import ddl, sql
 from collector.cli.simulate import simulate
@@ -25,6 +26,7 @@ def cli(**_: Any) -> None:
 
     \b
     First steps:
+      collector init        write a config file
       collector validate    check the config
       collector plan        show what a run would request, and what it costs
       collector run         the nightly job
@@ -43,5 +45,5 @@ def cli(**_: Any) -> None:
     """
 
 
-for _command in (run, plan, validate, simulate, sql, ddl, repair, schema):
+for _command in (init, run, plan, validate, simulate, sql, ddl, repair, schema):
     cli.add_command(_command)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from collector.cli.streams import OutputLost, ignore_broken_pipe, json_lines, report, wants_json
 from collector.cli.types import DATE, INSTANT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from collector.config.settings import Config
     from collector.lake.store import Store
@@ -61,6 +63,25 @@ class CollectorGroup(click.Group):
 
     command_class = CollectorCommand
 
+    def main(self, *given: Any, **named: Any) -> Any:
+        """Run the command line. With `--log-format json`, each line of stderr is one object, whatever is wrong."""
+        arguments = given[0] if given else named.get("args")
+        if not wants_json(sys.argv[1:] if arguments is None else arguments):
+            try:
+                return super().main(*given, **named)
+            except OutputLost as lost:  # of shell completion, which click does in front of all else
+                lost.show()
+                sys.exit(lost.exit_code)
+        with json_lines() as lines:
+            try:
+                code = super().main(*given, **named | {"standalone_mode": False})
+            except click.ClickException as error:
+                lines.record(logging.ERROR, error.format_message())
+                code = error.exit_code
+            except click.Abort:
+                code = 1
+        sys.exit(code)  # None, where the command has no code of its own: 0
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Names in the order in which the commands were added, not in that of the alphabet."""
         return list(self.commands)
@@ -77,13 +98,13 @@ class CollectorGroup(click.Group):
                 return super().invoke(ctx)
         except ConfigError as error:
             for mistake in error.mistakes:
-                click.echo(str(mistake), err=True)
+                report(str(mistake), file=mistake.file, line=mistake.line, key=mistake.path)
             ctx.exit(2)
         except (LakeRefused, NetworkError, QueryRefused) as error:
-            click.echo(f"collector: {error}", err=True)
+            report(f"collector: {error}")
             ctx.exit(2)
         except LakeError as error:
-            click.echo(f"collector: {error}", err=True)
+            report(f"collector: {error}")
             ctx.exit(5)
 
 
@@ -94,8 +115,6 @@ def global_option(ctx: click.Context, name: str) -> Any:
 
 def load_config(ctx: click.Context, *, secrets: bool) -> Config:
     """Read the config and set up logging as the global options say. Raises ConfigError."""
-    import logging
-
     from collector.config.load import load
     from collector.show.logs import configure
 
@@ -110,10 +129,14 @@ def load_config(ctx: click.Context, *, secrets: bool) -> Config:
 
 
 def open_lake(config: Config) -> Store:
-    """The lake, for reading: the store of any workspace shows all of it."""
+    """The lake, for reading: the store of any workspace shows all of it. Raises LakeError."""
+    from collector.lake.presence import find_lake
     from collector.lake.stores import open_store
 
-    return open_store(config.lake, config.workspaces[0].name, config.storage)
+    store = open_store(config.lake, config.workspaces[0].name, config.storage)
+    if config.require_lake:
+        find_lake(config, store)
+    return store
 
 
 def workspace_option(command: Command) -> Command:
@@ -132,7 +155,10 @@ def selection_options(command: Command) -> Command:
     """The options that narrow and bound `run` and `plan`."""
     for option in (
         click.option(
-            "--max-requests", type=click.IntRange(min=0), metavar="N", help="At most this many windows, newest first."
+            "--max-requests",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="At most this many windows, newest first. A retry is one more request of the same window.",
         ),
         click.option("--to", "last", type=DATE, help="Last local date to read again, included."),
         click.option("--from", "first", type=DATE, help="Read again from this local date, even if it is covered."),
@@ -169,22 +195,11 @@ def select(config: Config, values: dict[str, Any]) -> tuple[Config, Selection]:
     return replace(config, workspaces=workspaces), Selection(apps, first, last)
 
 
-def print_json(value: dict[str, Any]) -> None:
-    """Print one indented JSON object to stdout."""
+def print_json(value: dict[str, Any], *, indented: bool = False) -> None:
+    """Print one JSON object to stdout, on one line unless it is to be indented."""
     import orjson
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
-
-
-@contextmanager
-def ignore_broken_pipe() -> Iterator[None]:
-    """Leave the block quietly when the reader of stdout has gone, as with `| head`."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: without this, it would report the same error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None))
 
 
 def _require_known(kind: str, given: Iterable[str], known: Iterable[str]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collector.cli.options import CollectorCommand, load_config
-from collector.cli.types import FAULT_RATES, INSTANT, LATENCY
+from collector.cli.types import DATE, FAULT_RATES, INSTANT, LATENCY
 from collector.simulator.options import (
     NEVER_LATE,
     Boundary,
@@ -74,8 +74,8 @@ def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulati
     lines = [f"simulated API at {url} for {', '.join(workspace.name for workspace in workspaces)}"]
     lines += [f"its clock is fixed at {simulation.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"] * simulation.pinned
     lines += [f"in the config: endpoint: {url}"]
-    lines += [f"export {_variable(workspace.name)}={simulated_key(workspace)}" for workspace in keyless]
-    key = simulated_key(keyless[0]) if keyless else "$" + _variable(workspaces[0].name)
+    lines += [_where_to_write(workspace, simulated_key(workspace)) for workspace in keyless]
+    key = simulated_key(keyless[0]) if keyless else f"${workspaces[0].key_variable or 'KEY'}"
     lines += [f'curl -H "Authorization: Bearer {key}" "{url}/sessions/data_series?length=7"']
     return [*lines, "stop with Ctrl-C"]
 
@@ -131,7 +131,8 @@ def _print_truth(simulation: Simulation, values: Mapping[str, Any]) -> None:
     at = simulation.now
     try:
         site, key = read_series(simulation, values["truth"])
-        span = span_of_names(site, key.unit, values["first"], values["last"], at)
+        first, last = (day and day.isoformat() for day in (values["first"], values["last"]))
+        span = span_of_names(site, key.unit, first, last, at)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo("bucket,sessions")
@@ -154,6 +155,7 @@ async def _serve_until_signal(
     import asyncio
     import signal
 
+    from collector.show.text import count
     from collector.simulator.server import serve
 
     closing = asyncio.Event()
@@ -164,11 +166,14 @@ async def _serve_until_signal(
         for line in announcement(url, workspaces, simulation):
             click.echo(line, err=True)
         await closing.wait()
-    click.echo(f"stopped after {simulation.request_log.requests:,} requests", err=True)
+    click.echo(f"stopped after {count(simulation.request_log.requests, 'request')}", err=True)
 
 
-def _variable(workspace: str) -> str:
-    return f"BRAZE_API_KEY_{workspace.upper().replace('-', '_')}"
+def _where_to_write(workspace: Workspace, key: str) -> str:
+    """How the made-up key gets to where the config looks for it."""
+    if workspace.key_variable is not None:
+        return f"export {workspace.key_variable}={key}"
+    return f"in the api_key_file of {workspace.name}: {key}"
 
 
 def _choice(kind: type[StrEnum]) -> click.Choice[str]:
@@ -214,8 +219,8 @@ OPTIONS = (
     _option("--dead", multiple=True, metavar="NAME", help="An app or segment that the API does not know (repeatable)."),
     _option("--denied", multiple=True, metavar="NAME", help="A workspace whose key has no permission (repeatable)."),
     _option("--truth", metavar="SERIES", help="Print the true counts as CSV: WORKSPACE/APP/SEGMENT/UNIT, - for all."),
-    _option("--from", "first", metavar="DATE", help="With --truth: first local date.  [default: 14 days in all]"),
-    _option("--to", "last", metavar="DATE", help="With --truth: last local date, included.  [default: today]"),
+    _option("--from", "first", type=DATE, help="With --truth: first local date.  [default: 14 days in all]"),
+    _option("--to", "last", type=DATE, help="With --truth: last local date, included.  [default: today]"),
 )  # fmt: skip
 """Every option of the command, in the order of its help."""
 

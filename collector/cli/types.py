@@ -5,17 +5,24 @@ A value that cannot be read is a usage error that names the value and shows what
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from bisect import bisect_left
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from collector.config.values import parse_duration
+from collector.config.values import EARLIEST, LATEST, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
 
     from collector.simulator.options import Fault
+
+
+FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
+LAST_INSTANT = datetime(2100, 1, 1, tzinfo=UTC)
+"""Around all that can be collected. No lookback, `settle` or time zone leads from there out of the calendar."""
 
 
 class InstantType(click.ParamType[datetime]):
@@ -24,7 +31,7 @@ class InstantType(click.ParamType[datetime]):
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant in UTC."""
+        """The instant in UTC, from FIRST_INSTANT to LAST_INSTANT."""
         if isinstance(value, datetime):
             return value
         try:
@@ -33,14 +40,13 @@ class InstantType(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a valid instant: write one such as 2026-11-23T03:00:00Z", param, ctx)
         if instant.tzinfo is None:
             self.fail(f"{value!r} has no offset: add Z for UTC, or an offset such as -05:00", param, ctx)
-        try:
-            return instant.astimezone(UTC)
-        except OverflowError:  # 0001-01-01 or 9999-12-31 with an offset that leads out of the calendar
-            self.fail(f"{value!r} is out of range: write one such as 2026-11-23T03:00:00Z", param, ctx)
+        if not FIRST_INSTANT <= instant <= LAST_INSTANT:
+            self.fail(f"{value!r} is out of range: write an instant from 2000-01-01 to 2100-01-01, in UTC", param, ctx)
+        return instant.astimezone(UTC)
 
 
 class DateType(click.ParamType[date]):
-    """A calendar date."""
+    """A calendar date, within the range of the config's dates."""
 
     name = "date"
 
@@ -49,9 +55,12 @@ class DateType(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a valid date: write YYYY-MM-DD, such as 2026-11-01", param, ctx)
+        if not EARLIEST <= day <= LATEST:
+            self.fail(f"{value!r} is out of range: write a date from {EARLIEST} to {LATEST}", param, ctx)
+        return day
 
 
 class DeadlineType(click.ParamType[float]):
@@ -65,7 +74,8 @@ class DeadlineType(click.ParamType[float]):
             return value
         try:
             if ":" in value:
-                return _seconds_until(datetime.strptime(value, "%H:%M"), datetime.now().astimezone())  # noqa: DTZ007
+                now = datetime.now(UTC)
+                return (next_time(datetime.strptime(value, "%H:%M").time(), now, None) - now).total_seconds()  # noqa: DTZ007
             seconds = parse_duration(value).total_seconds()
         except ValueError:
             self.fail(
@@ -120,11 +130,38 @@ LATENCY: Final = LatencyType()
 FAULT_RATES: Final = FaultRatesType()
 
 
-def _seconds_until(clock_time: datetime, now: datetime) -> float:
-    """Seconds to the next such time of day. Both days are tried, since a clock change may move or skip the time."""
-    at = now.replace(hour=clock_time.hour, minute=clock_time.minute, second=0, microsecond=0, tzinfo=None)
-    for day in (0, 1):
-        instant = (at + timedelta(days=day)).astimezone()
-        if instant > now:
-            return (instant - now).total_seconds()
-    raise AssertionError("a time of day comes within a day")
+def next_time(wall: time, now: datetime, zone: tzinfo | None) -> datetime:
+    """The first instant after `now`, in UTC, at which a clock in the zone shows `wall` (None: the machine's zone).
+
+    Where a change of the clocks skips the time, that is the instant of the change. Where it repeats the time, the clock
+    shows it at two instants.
+    """
+    today = now.astimezone(zone).date()
+    # From yesterday on: clocks that are set back by midnight show times of yesterday after those of today.
+    days = (today + timedelta(days=ahead) for ahead in (-1, 0, 1, 2))
+    instants = [at for day in days for at in _instants(datetime.combine(day, wall), zone)]
+    return min(at for at in instants if at > now)
+
+
+def _instants(local: datetime, zone: tzinfo | None) -> list[datetime]:
+    """When a clock in the zone shows the local time: once, or twice, or, for a skipped time, when it jumps over it."""
+    # `fold` chooses between the offsets of before and after a change of the clocks. Not by `astimezone`, which takes a
+    # time that the machine's zone skips for another one than `timestamp` does.
+    stamps = (local.replace(fold=fold, tzinfo=zone).timestamp() for fold in (0, 1))
+    before, after = (datetime.fromtimestamp(stamp, UTC) for stamp in stamps)
+    if before <= after:
+        return [before, after]
+    # With the offset of before the change, a skipped time lies after it, and with that of after it, before it.
+    return [_change_between(after, before, zone)]
+
+
+def _change_between(early: datetime, late: datetime, zone: tzinfo | None) -> datetime:
+    """The instant, to the second, from which on the zone has the offset that it has at `late`."""
+    offset = late.astimezone(zone).utcoffset()
+    seconds = int((late - early).total_seconds())
+    position = bisect_left(
+        range(seconds),
+        True,
+        key=lambda second: (early + timedelta(seconds=second)).astimezone(zone).utcoffset() == offset,
+    )
+    return early + timedelta(seconds=position)

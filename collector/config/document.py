@@ -28,6 +28,9 @@ MAX_DEPTH = 32
 MAX_VALUES = 300_000
 """Values in a file once its aliases are expanded: enough for tens of thousands of apps, not for a billion laughs."""
 
+LEFT_ALONE = "x-"
+"""How keys at the top begin that hold nothing of the config: a place for anchors."""
+
 _TAG = "tag:yaml.org,2002:"
 _MAPPING, _LIST, _TEXT, _MERGE = f"{_TAG}map", f"{_TAG}seq", f"{_TAG}str", f"{_TAG}merge"
 _TAGGED = "has a YAML tag (!), which has no meaning here: remove it"
@@ -241,6 +244,8 @@ class _Expansion:
         return _plain(node)
 
     def _note(self, path: KeyPath, node: yaml.Node, text: str) -> None:
+        if path and str(path[0]).startswith(LEFT_ALONE):
+            return
         position = _position(node)
         # By position, so that a mistake in a value with many aliases is reported once.
         self._document.mistakes.setdefault(position, YamlMistake(path, position, text))

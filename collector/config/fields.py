@@ -23,7 +23,14 @@ from collector.config.schema import (
     StorageModel,
     WorkspaceModel,
 )
-from collector.config.values import KEY_NOT_A_REFERENCE, credential_advice, quoted
+from collector.config.values import (
+    KEY_NOT_A_REFERENCE,
+    TYPOGRAPHIC,
+    credential_advice,
+    has_quotes_around,
+    quoted,
+    without_quotes,
+)
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -39,6 +46,7 @@ _WANTED = {
     "finite_number": "a number",
     "list_type": "a list",
     "model_type": "a mapping",
+    "bool_type": "true or false",
 }
 
 _EMPTY = {
@@ -80,6 +88,10 @@ def _note_unknown(check: ConfigCheck, path: KeyPath) -> None:
         check.mistake(path, f"does not belong here: write it {place}")
         _mark_invalid_elsewhere(check, parent, key)
         return
+    if without_quotes(key) in known_keys(parent):
+        check.mistake(path, f"has typographic quotes: write {without_quotes(key)}")
+        check.mark_invalid((*parent, without_quotes(key)))
+        return
     nearest = suggest_key(key, parent)
     if nearest is None:
         check.mistake(path, f"unknown key: write one of {', '.join(known_keys(parent))}, or remove it")
@@ -102,6 +114,9 @@ def _mark_invalid_elsewhere(check: ConfigCheck, parent: KeyPath, key: str) -> No
 
 def _sentence(check: ConfigCheck, path: KeyPath, detail: ErrorDetails) -> str:
     kind = detail["type"]
+    found = detail["input"]
+    if isinstance(found, str) and has_quotes_around(found):
+        return TYPOGRAPHIC  # whatever else is wrong, this comes first
     if path[-1:] == ("api_key",):
         return KEY_NOT_A_REFERENCE
     if kind == "value_error":

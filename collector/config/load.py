@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 from collector.config.checks import check_names, check_order, check_storage, check_wanted
 from collector.config.document import Document, UnreadableError, read_document
 from collector.config.fields import check_fields
+from collector.config.files import CannotRead, read_regular
 from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, path_text
 from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
 from collector.config.secrets import check_keys
 from collector.config.settings import App, Config, Limits, RateLimit, Retry, Secret, Segment, Storage, Workspace
+from collector.config.values import variable_of
 from collector.model import Unit
 
 if TYPE_CHECKING:
@@ -72,17 +74,11 @@ def _text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    another = "name another file with --config FILE or $COLLECTOR_CONFIG"
     try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_FILE + 1)
-    except FileNotFoundError:
-        raise UnreadableError(1, f"there is no such file: {another}") from None
-    except IsADirectoryError:
-        raise UnreadableError(1, f"is a folder: {another}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a valid file name"
-        raise UnreadableError(1, f"cannot be read ({reason}): {another}") from None
+        return read_regular(path, MAX_FILE + 1).content
+    except CannotRead as error:
+        wrong = "there is no such file" if isinstance(error.__cause__, FileNotFoundError) else str(error)
+        raise UnreadableError(1, f"{wrong}: name another file with --config FILE or $COLLECTOR_CONFIG") from None
 
 
 _NESTED = ("lookback", "rate_limit", "retry")
@@ -96,7 +92,7 @@ def resolve(entry: FileModel, folder: Path, secrets: Mapping[KeyPath, Secret], w
     )
     limits = Limits(**entry.limits.model_dump(exclude_none=True)) if entry.limits else Limits()
     storage = Storage(**entry.storage.model_dump(exclude_none=True)) if entry.storage else Storage()
-    return Config(_absolute(entry.lake, folder), workspaces, warnings, storage, limits)
+    return Config(_absolute(entry.lake, folder), workspaces, warnings, storage, limits, entry.require_lake or False)
 
 
 def _absolute(lake: str, folder: Path) -> str:
@@ -121,6 +117,7 @@ def _workspace(entry: WorkspaceModel, defaults: SettingsModel | None, key: Secre
         lookback=_lookback(entry, defaults),
         rate_limit=RateLimit(**_merged("rate_limit", entry, defaults)),
         retry=Retry(**_merged("retry", entry, defaults)),
+        key_variable=variable_of(entry.api_key) if entry.api_key else None,
         **settings,
     )
 

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from collector.config import values
+from collector.config.document import LEFT_ALONE
+from collector.config.endpoint import read_endpoint
 from collector.config.settings import DEFAULT_LOOKBACK, Auth, Limits, NaiveHours, RateLimit, Retry, Storage, Workspace
 from collector.model import Scope, Unit
 
@@ -32,6 +34,7 @@ Duration = Annotated[
     ),
 ]
 Name = Annotated[str, AfterValidator(values.printable), Field(json_schema_extra={"minLength": 1, "maxLength": 255})]
+Id = Annotated[str, AfterValidator(values.identifier), Field(json_schema_extra={"minLength": 1, "maxLength": 255})]
 WorkspaceName = Annotated[
     str,
     AfterValidator(values.workspace_name),
@@ -141,7 +144,7 @@ class AppModel(ConfigModel):
     """One app of a workspace."""
 
     name: Name = _required("The name of the app in rows; unique in its workspace.", "ios")
-    id: Name = _required("The app's identifier, from Braze's dashboard.", "3bbc4555-8fa0-4c9b-a5c0-4505edf3e064")
+    id: Id = _required("The app's identifier, from Braze's dashboard.", "3bbc4555-8fa0-4c9b-a5c0-4505edf3e064")
     segments: list[Name] | None = _key(
         "Names of the only segments to split this app by; []: none; absent: all.", ["vip"], extra={"uniqueItems": True}
     )
@@ -153,7 +156,7 @@ class SegmentModel(ConfigModel):
     """One segment of a workspace, with analytics tracking enabled."""
 
     name: Name = _required("The name of the segment in rows; unique in its workspace.", "vip")
-    id: Name = _required("The segment's API identifier.", "51b0a1c2-0d7e-4b1a-9c55-2f6f0c9d1e77")
+    id: Id = _required("The segment's API identifier.", "51b0a1c2-0d7e-4b1a-9c55-2f6f0c9d1e77")
     start: Day | None = _key("First date wanted of this segment; absent: the workspace's.", "2026-11-01")
     end: Day | None = _key("Last date wanted of this segment.", "2026-06-30")
 
@@ -162,7 +165,7 @@ class WorkspaceModel(SettingsModel):
     """One Braze workspace: one endpoint, one key, one quota."""
 
     name: WorkspaceName = _required("The workspace's name: a partition value of the lake.", "acme")
-    endpoint: Annotated[str, AfterValidator(values.read_endpoint)] = _required(
+    endpoint: Annotated[str, AfterValidator(read_endpoint)] = _required(
         "The workspace's REST host.", "https://rest.iad-01.braze.com"
     )
     api_key: Annotated[str, AfterValidator(values.api_key)] | None = _key(
@@ -213,12 +216,18 @@ class LimitsModel(ConfigModel):
 
 
 class FileModel(ConfigModel):
-    """The complete file."""
+    """The complete file. Keys that begin with `x-` are left alone: a place for anchors."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {f"^{LEFT_ALONE}": {}}})
 
     lake: Annotated[str, AfterValidator(values.lake)] = _required(
         "A folder, relative to the config file, or s3://bucket/prefix, gs://bucket/prefix, abfs://container/prefix.",
         "./lake",
     )
+    require_lake: bool | None = _key(
+        "Whether a lake that is not there is an error, such as a disk that is not mounted; otherwise, a run makes it.",
+        True, False,
+    )  # fmt: skip
     storage: StorageModel | None = _key("How the object store of the lake is reached.", {"region": "eu-central-1"})
     limits: LimitsModel | None = _key("Limits of the process.", {"connections": 200})
     defaults: SettingsModel | None = _key("Settings of every workspace that does not set its own.", {"settle": "10m"})
@@ -227,6 +236,13 @@ class FileModel(ConfigModel):
         [{"name": "acme", "endpoint": "https://rest.iad-01.braze.com", "api_key": "${BRAZE_API_KEY_ACME}"}],
         min_length=1,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_alone(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if not key.startswith(LEFT_ALONE)}
 
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

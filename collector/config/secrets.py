@@ -6,14 +6,15 @@ message ever shows a key. Keys are read only where the command needs them: analy
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collector.config.endpoint import read_endpoint
+from collector.config.files import CannotRead, read_regular
 from collector.config.mistakes import path_text
 from collector.config.settings import Secret
-from collector.config.values import read_endpoint, variable_of
+from collector.config.values import variable_of, without_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,25 +119,25 @@ def _from_variable(check: ConfigCheck, path: KeyPath, variable: str, environ: Ma
 
 
 def _from_file(check: ConfigCheck, keys: ApiKeys, path: KeyPath, file: Path) -> str | None:
+    advice = "write the path of a file that holds only the key"
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(_MAX_KEY + 1)
-            mode = file.stat().st_mode
-        text = raw.decode().rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not text"
-        check.mistake(path, f"the file cannot be read ({reason}): write the path of a file that holds only the key")
+        found = read_regular(file, _MAX_KEY + 1)
+        text = found.content.decode().rstrip("\r\n")
+    except (CannotRead, UnicodeDecodeError) as error:
+        # Not the path: somebody may have written the key itself there.
+        wrong = str(error) if isinstance(error, CannotRead) else "cannot be read (not text)"
+        check.mistake(path, f"the file {wrong}: {advice}")
         return None
     if not text:
         check.mistake(path, "the file is empty: write the key into it")
         return None
-    if stat.S_IMODE(mode) & 0o077:
+    if found.permissions & 0o077:
         keys.warnings.append((path, "the key file is readable by other users: run chmod 600 on it"))
     return text
 
 
 def _key_error(key: str) -> str | None:
-    if key[0] in _QUOTES or key[-1] in _QUOTES:
+    if key[0] in _QUOTES or key[-1] in _QUOTES or without_quotes(key) != key:
         return "has quotes around it, which Braze would read as a part of it"
     if len(key) > _MAX_KEY:
         return f"is longer than {_MAX_KEY} characters"

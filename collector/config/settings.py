@@ -130,6 +130,7 @@ class Workspace:
     """One workspace with its defaults resolved: a host, a key, a quota, a time zone, and what is wanted of it.
 
     `start`/`end` are the inherited ones; an app's or segment's own win. `api_key` is None where the command needs none.
+    `key_variable`: the environment variable that the config names for it; None: it is in a file.
     """
 
     name: str
@@ -151,12 +152,14 @@ class Workspace:
     timeout_seconds: float = 30.0
     auth: Auth = Auth.HEADER
     naive_hours: NaiveHours = NaiveHours.UTC
+    key_variable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """A config file. `lake` is an absolute folder path or a URL such as s3://bucket/prefix.
 
+    `require_lake`: whether a lake that is not there is an error; otherwise, a run makes it.
     `warnings`: what is not a mistake but worth a line on stderr, each as `FILE:LINE: key.path: sentence`.
     """
 
@@ -165,3 +168,4 @@ class Config:
     warnings: tuple[str, ...] = ()
     storage: Storage = Storage()
     limits: Limits = Limits()
+    require_lake: bool = False

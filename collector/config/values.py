@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from difflib import get_close_matches
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
+
+from collector.config.endpoint import is_loopback
 
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2999, 12, 31)
@@ -77,7 +78,7 @@ def workspace_name(text: str) -> str:
 
 
 def printable(text: str, max_length: int = MAX_TEXT) -> str:
-    """Raise ValueError for text that is empty, padded, too long or has unprintable characters."""
+    """Raise ValueError for text that is empty, padded, quoted, too long or has unprintable characters."""
     if not text:
         raise ValueError("is empty: write some text")
     if len(text) > max_length:
@@ -86,23 +87,66 @@ def printable(text: str, max_length: int = MAX_TEXT) -> str:
         raise ValueError("contains a line break or another unprintable character: write printable text on one line")
     if text != text.strip():
         raise ValueError("starts or ends with a space: remove it")
+    if has_quotes_around(text):
+        raise ValueError(TYPOGRAPHIC)
     return text
 
 
+def identifier(text: str) -> str:
+    """Raise ValueError for what is not printable, and for typographic quotes anywhere, which no identifier has."""
+    if any(character in _TYPOGRAPHIC_QUOTES for character in text):
+        raise ValueError(TYPOGRAPHIC)
+    return printable(text)
+
+
+_OPENING_QUOTES = ("“", "‘", "„", "‚", "«", "»", "‹", "›", "‟", "‛", "″", "′", "＂", "＇", "”", "’")
+_CLOSING_QUOTES = tuple(quote for quote in _OPENING_QUOTES if quote != "’")  # which ends “customers’”, too
+_TYPOGRAPHIC_QUOTES = frozenset(_OPENING_QUOTES)
+
+TYPOGRAPHIC = (
+    'has typographic quotes (such as “ ” ‘ ’ « »), which YAML reads as a part of the text: write "straight" quotes, or '
+    "none"
+)
+
+
+def has_quotes_around(text: str) -> bool:
+    """Whether the text has a typographic quote at either end. An apostrophe at the end alone is none."""
+    return text[:1] in _OPENING_QUOTES or text[-1:] in _CLOSING_QUOTES
+
+
+def without_quotes(text: str) -> str:
+    """The text without typographic quotes around it."""
+    return text.strip("".join(_TYPOGRAPHIC_QUOTES))
+
+
+_PLACEHOLDER = re.compile(
+    r"\$(?:\w+|\{[^}]*\}?|\([^)]*\)?)"  # of a shell: $HOME, ${HOME}, $(pwd)
+    r"|`[^`]*`"
+    r"|%\w+%|![A-Za-z_]\w*!"  # of Windows: %HOME%
+    r"|%\(\w*\)[a-z]?|%[A-Za-z](?![A-Za-z0-9])"  # of Python, and of dates: %(home)s, %Y
+    r"|\{[^{}]*\}|<[^<>]*>|@[A-Za-z_]\w*@"  # of templates and of documents: {name}, <lake>, @lake@
+    r"|…|(?<![^/])\.{3,}(?![^/])"
+)
+"""What somebody meant to be replaced."""
+
+
 def file_path(text: str) -> str:
-    """Raise ValueError for what a shell would expand, and this program does not."""
+    """Raise ValueError for what a shell or a template would replace, and this program does not."""
     if "${" in text:
         raise ValueError("contains ${…}, which only api_key may: write the path out")
     if text.startswith("~"):
         raise ValueError("starts with ~, which is not expanded here: write the complete path")
+    if found := _PLACEHOLDER.search(text):
+        raise ValueError(f"contains {quoted(found.group())}, which is not replaced here: write the complete path")
     return printable(text, MAX_PATH)
 
 
 def plain(text: str) -> str:
     """Raise ValueError for references: what differs between machines has environment variables of the cloud's own."""
-    if "${" in text:
+    found = "${…}, which only api_key may" if "${" in text else "a placeholder, which is not replaced here"
+    if _PLACEHOLDER.search(text):
         raise ValueError(
-            "contains ${…}, which only api_key may: write the value out, or remove the key and set the cloud's own "
+            f"contains {found}: write the value out, or remove the key and set the cloud's own "
             "variable, such as AWS_REGION or AZURE_STORAGE_ACCOUNT_NAME"
         )
     return printable(text)
@@ -178,93 +222,6 @@ def parse_duration(text: str) -> timedelta:
     if total > MAX_DURATION.total_seconds():
         raise ValueError(f"is too long: write {MAX_DURATION.days}d at most")
     return timedelta(seconds=total)
-
-
-KNOWN_HOSTS = (
-    *(f"rest.iad-0{number}.braze.com" for number in range(1, 9)),
-    "rest.us-10.braze.com",
-    *(f"rest.{region}-01.braze.com" for region in ("au", "id", "jp", "kr")),
-    "rest.fra-01.braze.eu",
-    "rest.fra-02.braze.eu",
-)
-"""As Braze documents them. Others are accepted: Braze adds some, and proxies have names of their own."""
-
-ENDPOINT_EXAMPLE = "https://rest.iad-01.braze.com"
-_HOST = re.compile(r"(?!-)[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
-_CONSOLE = re.compile(r"(?:dashboard|sdk|www|api|rest)[.-]([a-z]+-)?(\d\d)\.(?:[a-z-]+\.)?braze\.(com|eu)")
-_ALMOST = 0.92
-_PORTS = {"http": 80, "https": 443}
-
-
-def read_endpoint(text: str) -> str:
-    """The scheme, the host and, where there is one, the port.
-
-    A message shows no more of the text than its host: the rest may hold a key.
-    """
-    if "${" in text:
-        raise ValueError(f"contains ${{…}}, which only api_key may: write the host, such as {ENDPOINT_EXAMPLE}")
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"contains a space or another character that is invalid in a host: write {ENDPOINT_EXAMPLE}")
-    if "://" not in text:
-        host = text.lower() if _HOST.fullmatch(text.lower()) else "HOST"
-        raise ValueError(f"has no scheme: write https://{suggest_host(host) or host}")
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        raise ValueError(f"is not a URL with a host: write {ENDPOINT_EXAMPLE}") from None
-    _refuse_more_than_host(url, host, port)
-    _refuse_wrong_host(url.scheme, host)
-    name = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{name}" if port in (None, _PORTS[url.scheme]) else f"{url.scheme}://{name}:{port}"
-
-
-def suggest_host(host: str) -> str | None:
-    """The REST host that is probably meant; None for a known host, or where none is similar."""
-    if host in KNOWN_HOSTS:
-        return None
-    console = _CONSOLE.fullmatch(host)
-    if console:
-        region, number, top = console.groups()
-        guess = f"rest.{region or ('fra-' if top == 'eu' else 'iad-')}{number}.braze.{top}"
-        if guess in KNOWN_HOSTS:
-            return guess
-    found = get_close_matches(host, KNOWN_HOSTS, n=1, cutoff=0.75)
-    return found[0] if found else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine: the only one to which a key may be sent unencrypted."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _refuse_more_than_host(url: SplitResult, host: str, port: int | None) -> None:
-    if url.scheme not in ("http", "https"):
-        raise ValueError(f"has the scheme {url.scheme[:20]!r}: write https://")
-    if url.username is not None or url.password is not None:
-        raise ValueError("contains a user or password: write only the host, and keep the key in the environment")
-    if not _HOST.fullmatch(host) or port == 0:
-        raise ValueError(f"has no host: write {ENDPOINT_EXAMPLE}")
-    if url.path not in ("", "/") or url.query or url.fragment:
-        raise ValueError(
-            f"contains more than a host: write {url.scheme}://{suggest_host(host) or host}, without path or query"
-        )
-
-
-def _refuse_wrong_host(scheme: str, host: str) -> None:
-    braze = host.endswith((".braze.com", ".braze.eu"))
-    if braze and not host.startswith("rest."):
-        raise ValueError(
-            f"{host} is not a REST endpoint: write https://{suggest_host(host) or 'rest.INSTANCE.braze.com'}"
-        )
-    # A key that is sent to a misspelled host is given away.
-    if not braze and get_close_matches(host, KNOWN_HOSTS, n=1, cutoff=_ALMOST):
-        raise ValueError(f"{host} looks like a misspelled host: write https://{suggest_host(host)}")
-    if scheme == "http" and not is_loopback(host):
-        raise ValueError(f"would send the key unencrypted to {host}: write https:// (http:// is for this machine)")
 
 
 STORAGE_EXAMPLE = "https://minio.example.com:9000"

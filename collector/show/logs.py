@@ -1,12 +1,13 @@
 """Log lines, as plain text or as one JSON object a line.
 
-In: log records of the standard library. Out: lines on a stream, with times in UTC and without API keys. A stream that
-is closed or has no reader is not an error: the run continues.
+In: log records of the standard library; text for people, where the stream is JSON. Out: lines on a stream, with times
+in UTC and without API keys. A stream that is closed, full or has no reader is not an error: the run continues.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import traceback
 from datetime import UTC, datetime
@@ -38,7 +39,12 @@ _NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 def configure(
-    level: int, style: Literal["text", "json"], secrets: Iterable[Secret], stream: TextIO, *, requests: bool = True
+    level: int,
+    style: Literal["text", "json"],
+    secrets: Iterable[Secret],
+    stream: TextIO | JsonLines,
+    *,
+    requests: bool = True,
 ) -> None:
     """Write the package's log records from `level` on to the stream. It replaces the stream of an earlier call.
 
@@ -46,6 +52,8 @@ def configure(
     """
     redactor = Redactor(secrets)
     use_for_process(redactor)
+    if isinstance(stream, JsonLines):
+        stream.redactor, stream = redactor, stream.target
     handler = LineHandler(stream, style, redactor)
     for name in (PACKAGE, *LIBRARIES):
         logger = logging.getLogger(name)
@@ -106,6 +114,62 @@ class LineHandler(logging.Handler):
         if trace := _trace(record):
             members["exception"] = trace
         return orjson.dumps(self._redactor.json(members)).decode()
+
+
+class JsonLines(io.TextIOBase):
+    """Text for people on a stream of JSON: each of its lines becomes one object, like a log line."""
+
+    encoding, errors = "utf-8", "replace"
+
+    def __init__(self, target: TextIO) -> None:
+        self.target, self.redactor = target, Redactor(())
+        self._rest = ""
+        self._block: list[str] | None = None
+
+    def write(self, text: str, /) -> int:
+        """Write an object for each line that is complete and not empty, unless the lines are one block."""
+        if self._block is not None:
+            self._block.append(text)
+            return len(text)
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self.record(logging.INFO, line)
+        return len(text)
+
+    def record(self, level: int, message: str, **members: object) -> None:
+        """Write one object, of one or more lines of text."""
+        if message := message.strip("\n"):
+            given = {"name": "cli", "levelno": level, "levelname": logging.getLevelName(level), "msg": message}
+            record = logging.makeLogRecord(members | given)
+            LineHandler(self.target, "json", self.redactor).emit(record)
+
+    @contextlib.contextmanager
+    def as_one(self, level: int, **members: object) -> Iterator[None]:
+        """All text of the block becomes one object at its end; none after an error."""
+        self._block = []
+        try:
+            yield
+            text = "".join(self._block)
+        finally:
+            self._block = None
+        self.record(level, text, **members)
+
+    def flush(self) -> None:
+        """Flush what is complete; the end of a line may still come."""
+        self.target.flush()
+
+    def close(self) -> None:
+        """Write what has no end of a line. The stream itself stays open."""
+        self.write("\n" if self._rest else "")
+        super().close()
+
+    def isatty(self) -> bool:
+        """Never: no colours, and no bars."""
+        return False
+
+    def fileno(self) -> int:
+        """The descriptor of the stream itself."""
+        return self.target.fileno()
 
 
 def _installed(logger: logging.Logger) -> list[LineHandler]:

@@ -44,7 +44,7 @@ _BY_STATUS: Mapping[int, str] = {
 
 _BY_SKIP_REASON: Mapping[str, str] = {
     "deadline": "the deadline came first: set a later one, or divide the workspaces among several runs",
-    "max-requests": "--max-requests left the rest for later runs: run again, or raise it",
+    "max-requests": "--max-requests left the other windows for later runs: run again, or raise it",
 }
 
 _SERVER = "the server or the network failed: if the next run fails too, check `endpoint` and Braze's status page"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from collector.cli.main import cli
+from collector.simulator.options import Fault, Faults
 from tests.query.terminal import on_a_terminal
 from tests.support.night import Night, make_document
+from tests.support.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +103,11 @@ def test_a_misspelt_name_gets_a_suggestion(arguments: list[str], nearest: str) -
         (["run", "--as-of", "2026-11-23"], "offset"),
         (["run", "--as-of", "0001-01-01T00:00:00+05:00"], "0001-01-01"),
         (["run", "--as-of", "yesterday"], "'yesterday'"),
+        (["run", "--as-of", "9999-12-31T23:59:59-05:00"], "from 2000-01-01 to 2100-01-01"),
+        (["plan", "--as-of", "1960-01-01T00:00Z"], "from 2000-01-01 to 2100-01-01"),
+        (["plan", "--from", "1969-12-31"], "from 2000-01-01 to 2999-12-31"),
+        (["run", "--from", "2026-11-01", "--to", "9999-12-31"], "from 2000-01-01 to 2999-12-31"),
+        (["simulate", "--truth", "acme/ios/-/day", "--to", "9999-12-31"], "from 2000-01-01 to 2999-12-31"),
         (["run", "--from", "2026-13-45"], "YYYY-MM-DD"),
         (["run", "--to", "2026-11-01"], "--from"),
         (["run", "--from", "2026-11-02", "--to", "2026-11-01"], "later than"),
@@ -114,6 +122,38 @@ def test_a_wrong_value_exits_with_2(night: Night, arguments: list[str], part: st
     result = CliRunner().invoke(cli, ["-c", str(night.config), *arguments], env=night.environ)
     assert result.exit_code == 2
     assert part in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "said"),
+    [
+        (["run"], {"KEY_ACME": ""}, 2, ["KEY_ACME is empty"]),
+        (["run", "--jsn"], {}, 2, ["--jsn"]),
+        (["rnu"], {}, 2, ["No such command 'rnu'"]),
+        (["run", "--workspace", "acm"], {}, 2, ["did you mean acme?"]),
+        (["run", "--as-of", "1960-01-01T00:00Z"], {}, 2, ["2000-01-01"]),
+        (["run", "--app", "ios", "--from", "2026-11-20"], {}, 3, ["HTTP 500", "what to do"]),
+        (["repair", "--dry-run", "--json"], {}, 5, ["x.tmp"]),
+        (["simulate", "--port", "1", "--host", "203.0.113.1"], {}, 2, ["other machines"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_line_of_a_json_log_is_an_object(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], code: int, said: list[str]
+) -> None:
+    """With --log-format json each line of stderr is an object: mistakes, usage errors, warnings, failures, repairs."""
+    site = Site(tmp_path, {"name": "acme", "units": ["day"], "retry": {"attempts": 1}}, start="2026-11-01")
+    (site.night.lake / "coverage/workspace=acme").mkdir(parents=True)
+    (site.night.lake / "coverage/workspace=acme/x.tmp").touch()
+    site.simulation.faults = Faults({Fault.SERVER_ERROR: 1.0})
+    with site.served():
+        outcome = site.night.call(*arguments, "--log-format", "json", environ=environ)
+    assert outcome.exit_code == code
+    lines = [json.loads(line) for line in outcome.stderr.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    text = "\n".join(line["message"] for line in lines)
+    assert [part for part in said if part not in text] == []
+    assert lines[-1]["level"] != "INFO" or arguments[0] == "repair"
 
 
 @pytest.mark.parametrize(("no_color", "styled"), [("", True), ("1", False)])

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import socket
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from collector.config.load import load
+from collector.config.mistakes import ConfigError
 from tests.config.builder import ENVIRON, KEY, config_of, make_config_text, make_workspace, mistakes_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def keyed(file: str, **changes: Any) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def test_analysts_need_no_key(tmp_path: Path) -> None:
         (f"{KEY} ", "the key there contains a space, a line break or another invalid character"),
         (f"{KEY}\n", "the key there contains a space"),
         (f"{KEY}é", "the key there contains a space"),
+        (f"“{KEY}”", "the key there has quotes around it"),
         (KEY * 300, "the key there is longer than"),
     ],
     ids=lambda value: (str(value) or "empty")[:10],
@@ -92,6 +95,30 @@ def test_key_files_that_hold_no_key(tmp_path: Path, content: bytes | None, expec
     (found,) = mistakes_of(tmp_path, make_config_text(keyed("key")), {}, secrets=True)
     assert f"workspaces[0].api_key_file: {expected}" in found
     assert KEY not in found
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device", "a socket"])
+def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
+    """A key file or a config that is a pipe, folder, device or socket is named as that; nothing is waited for."""
+    special = {"a pipe": tmp_path / "pipe", "a folder": tmp_path, "a device": Path("/dev/zero")}.get(kind)
+    if special is None:
+        special = tmp_path / "socket"
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(special))
+    elif kind == "a pipe":
+        os.mkfifo(special)
+    link = tmp_path / "link"
+    link.symlink_to(special)
+    for named in (special, link):
+        (found,) = mistakes_of(tmp_path, make_config_text(keyed(str(named))), {}, secrets=True)
+        assert f"workspaces[0].api_key_file: the file is {kind}, not a regular file: write the path of a file" in found
+        with pytest.raises(ConfigError, match=f"is {kind}, not a regular file: name another file"):
+            load(named, {}, secrets=False)
+
+
+def test_a_key_written_in_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    """The message about a key file that cannot be read does not repeat its name."""
+    assert KEY not in "".join(mistakes_of(tmp_path, make_config_text(keyed(KEY)), {}, secrets=True))
 
 
 @pytest.mark.parametrize(

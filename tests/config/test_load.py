@@ -202,3 +202,32 @@ def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     """A folder is reported as one."""
     with pytest.raises(ConfigError, match="is a folder"):
         load(tmp_path, {}, secrets=False)
+
+
+def test_keys_that_begin_with_x_are_left_alone(tmp_path: Path) -> None:
+    """`x-…` at the top holds anchors: whatever it is, it is no mistake there, and what uses it is checked as usual."""
+    text = """
+x-apps: &apps [{name: ios, id: id-ios}]
+x-settings: &settings {settle: 1h, start: 2026-10-01}
+x-other: !custom [1, {x: !!set {}, x: 2, ? [a] : b}]
+x-nothing:
+lake: lake
+defaults: {<<: *settings, settle: 2h}
+workspaces:
+  - {name: a, endpoint: 'https://x.example', api_key: '${A}', apps: *apps}
+"""
+    config = config_of(tmp_path, text)
+    assert [app.name for app in config.workspaces[0].apps] == ["ios"]
+    assert config.workspaces[0].settle == timedelta(hours=2)
+    wrong = text.replace("id: id-ios", "id: 7").replace("apps: *apps", "apps: *apps, x-own: 1")
+    found = [line.split(": ")[1:3] for line in mistakes_of(tmp_path, wrong)]
+    assert found == [
+        ["workspaces[0].apps[0].id", "must be text, not the number 7"],
+        ["workspaces[0].x-own", "unknown key"],
+    ]
+
+
+def test_require_lake_is_false_unless_it_is_written(tmp_path: Path) -> None:
+    """`require_lake` is read at the top of the file."""
+    assert not config_of(tmp_path, make_config_text()).require_lake
+    assert config_of(tmp_path, make_config_text(require_lake=True)).require_lake

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from tests.config.builder import ENVIRON, config_of, make_config, make_config_text, make_workspace, mistakes_of
+from collector.config.endpoint import KNOWN_HOSTS, meant, read_endpoint
+from tests.config.builder import ENVIRON, KEY, config_of, make_config, make_config_text, make_workspace, mistakes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +85,8 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": None}, "endpoint: is missing: write `endpoint: https://rest.iad-01.braze.com`"),
     ({"endpoint": 7}, "endpoint: must be text, not the number 7: put it in quotes"),
     ({"endpoint": "rest.iad-01.braze.com"}, "endpoint: has no scheme: write https://rest.iad-01.braze.com"),
+    ({"endpoint": "https://rest.fra-01.braze.com"}, "endpoint: rest.fra-01.braze.com is not a REST endpoint: write https://rest.fra-01.braze.eu"),
+    ({"endpoint": "https://dashboard.braze.com"}, "endpoint: dashboard.braze.com is not a REST"),
     ({"endpoint": "ftp://h"}, "endpoint: has the scheme 'ftp': write https://"),
     ({"endpoint": "https://"}, "endpoint: has no host"),
     ({"endpoint": "https://["}, "endpoint: is not a URL"),
@@ -94,6 +101,8 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "http://proxy.example"}, "endpoint: would send the key unencrypted to proxy.example: write https://"),
     ({"endpoint": "http://127.0.0.1.example"}, "endpoint: would send the key unencrypted"),
     ({"endpoint": "https://${HOST}"}, "endpoint: contains ${…}, which only api_key may"),
+    ({"endpoint": "“https://rest.iad-01.braze.com”"}, "endpoint: has typographic quotes (such as “ ” ‘ ’ « »)"),
+    ({"timezone": "‘UTC’"}, "timezone: has typographic quotes"),
     ({"timezone": "America/New York"}, "timezone: unknown time zone 'America/New York': write America/New_York"),
     ({"timezone": "tokyo"}, "timezone: unknown time zone 'tokyo': write Asia/Tokyo"),
     ({"timezone": "../UTC"}, "timezone: unknown time zone"),
@@ -102,6 +111,22 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"name": "acme.eu"}, "name: 'acme.eu' is not a valid name"),
     ({"name": "a" * 64}, "name: has 64 characters: write 63 at most"),
     ({"name": "nan"}, "name: nan is not read as text by some query engines"),
+    ({"name": "“acme”"}, "name: has typographic quotes"),
+    ({"“auth”": "header"}, "'“auth”': has typographic quotes: write auth"),
+    ({"«name»": "acme", "name": None}, "'«name»': has typographic quotes: write name"),
+    ({"api_key": "“${BRAZE_API_KEY_ACME}”"}, "api_key: has typographic quotes"),
+    ({"units": ["“day”"]}, "units[0]: has typographic quotes"),
+    ({"concurrency": "“5”"}, "concurrency: has typographic quotes"),
+    ({"start": "‘2026-10-01’"}, "start: has typographic quotes"),
+    ({"settle": "„10m“"}, "settle: has typographic quotes"),
+    (_app(id="“x”"), "apps[0].id: has typographic quotes"),
+    (_app(id="3bbc’4555"), "apps[0].id: has typographic quotes"),
+    (_app(name="»ios«"), "apps[0].name: has typographic quotes"),
+    (_app(segments=["‘vip’"]), "apps[0].segments[0]: has typographic quotes"),
+    ({"segments": [{"name": "vip", "id": "＂x＂"}]}, "segments[0].id: has typographic quotes"),
+    ({"api_key": None, "api_key_file": "‘key’"}, "api_key_file: has typographic quotes"),
+    ({"api_key": None, "api_key_file": "$HOME/key"}, "api_key_file: contains '$HOME', which is not replaced here"),
+    ({"api_key": None, "api_key_file": "/keys/{name}"}, "api_key_file: contains '{name}', which is not replaced here"),
     ({"name": True}, "name: must be text, not true, as YAML reads 'true': put it in quotes"),
     ({"units": "day"}, "units: must be a list, not the text 'day': write `units: [day, hour]`"),
     ({"units": ["week"]}, "units[0]: unknown unit 'week': write day or hour"),
@@ -185,6 +210,31 @@ def test_a_mistake_of_a_workspace_is_one_line(tmp_path: Path, changes: dict[str,
         ({"lake": "s3:/b/p"}, "lake: has no bucket: write s3://bucket/prefix"),
         ({"lake": "s3:///p"}, "lake: has no bucket"),
         ({"lake": "${HOME}/lake"}, "lake: contains ${…}, which only api_key may"),
+        *(
+            ({"lake": text}, f"lake: contains '{placeholder}', which is not replaced here: write the complete path")
+            for text, placeholder in (
+                ("$HOME/lake", "$HOME"),
+                ("/data/$USER", "$USER"),
+                ("$(pwd)/lake", "$(pwd)"),
+                ("/data/`hostname`", "`hostname`"),
+                ("%USERPROFILE%/lake", "%USERPROFILE%"),
+                ("%(home)s/lake", "%(home)s"),
+                ("/data/%Y", "%Y"),
+                ("!HOME!/lake", "!HOME!"),
+                ("/data/{name}", "{name}"),
+                ("{{ lake }}", "{ lake }"),
+                ("<lake>", "<lake>"),
+                ("s3://<your bucket>/prefix", "<your bucket>"),
+                ("/data/@LAKE@", "@LAKE@"),
+                ("gs://…", "…"),
+                ("/data/.../lake", "..."),
+            )
+        ),
+        ({"lake": "~user/lake"}, "lake: starts with ~, which is not expanded here"),
+        ({"lake": "“./lake”"}, "lake: has typographic quotes"),
+        ({"“require_lake”": True}, "'“require_lake”': has typographic quotes: write require_lake"),
+        ({"require_lake": "yes please"}, "require_lake: must be true or false, not the text 'yes please'"),
+        ({"storage": {"region": "$REGION"}, "lake": "s3://b/p"}, "storage.region: contains a placeholder"),
         ({"lake": "~/lake"}, "lake: starts with ~, which is not expanded here"),
         ({"workspaces": None}, "workspaces: is missing"),
         ({"workspaces": []}, "workspaces: an empty list is not allowed here: write at least one workspace"),
@@ -205,6 +255,98 @@ def test_a_mistake_of_the_file_is_one_line(tmp_path: Path, changes: dict[str, An
     found = mistakes_of(tmp_path, text)
     assert len(found) == 1, found
     assert found[0].partition(": ")[2].startswith(expected), found
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("https://https://rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://http://rest.iad-06.braze.com/", "https://rest.iad-06.braze.com"),
+        ("https//rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https:/rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https:rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https:///rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("htps://rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https;//rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("http:\\\\rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("//rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("<https://rest.iad-06.braze.com>", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-06.braze.com,", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-06.braze.com ", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad‑06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-06.braze.com/sessions/data_series?app_id=x", "https://rest.iad-06.braze.com"),
+        ("http://rest.iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-06.braze.com:80", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-06.braze.com:8443", "https://rest.iad-06.braze.com"),
+        ("rest.iad-06.braze.com:443", "https://rest.iad-06.braze.com"),
+        ("REST.IAD-06.BRAZE.COM", "https://rest.iad-06.braze.com"),
+        ("rest.iad-6.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-6.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad6.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad_06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest-iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://iad-06.braze.com", "https://rest.iad-06.braze.com"),
+        ("https://rest.iad-6.brase.com", "https://rest.iad-06.braze.com"),
+        ("https://sdk.fra-2.braze.eu", "https://rest.fra-02.braze.eu"),
+        ("rest.iad-11.braze.com", "https://rest.iad-11.braze.com"),
+        ("proxy.example.com:8443", "https://proxy.example.com:8443"),
+        ("https//proxy.example.com:443/x", "https://proxy.example.com"),
+        ("localhost:8787", "http://localhost:8787"),
+        ("127.0.0.1:8787/sessions", "http://127.0.0.1:8787"),
+        (KEY, "https://rest.iad-01.braze.com"),
+        (f"https//{KEY}", "https://rest.iad-01.braze.com"),
+        (f"https://https://{KEY}", "https://rest.iad-01.braze.com"),
+    ],
+)
+def test_the_advice_about_an_endpoint_can_be_pasted(tmp_path: Path, text: str, meant: str) -> None:
+    """However an endpoint is mistyped, the message has the one that is meant, which is accepted, and shows no key."""
+    (found,) = mistakes_of(tmp_path, make_config_text(make_workspace(endpoint=text)))
+    assert re.findall(r"write (https?://[^\s,]+)", found) == [meant]
+    assert KEY not in found
+    config_of(tmp_path, make_config_text(make_workspace(endpoint=meant)))
+
+
+PIECES = st.sampled_from(
+    [
+        *(*KNOWN_HOSTS, "https", "http", "://", "//", ":", "/", ".", "-", " ", "@", "443", "8787", "rest.", "iad-6"),
+        *(
+            "dashboard",
+            "sdk.",
+            ".braze.com",
+            ".braze.eu",
+            ".brase.com",
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "x?y=z",
+            "#",
+        ),
+    ]
+)
+
+
+@given(st.text(max_size=40) | st.lists(PIECES | st.characters(), max_size=7).map("".join))
+@example("https://dashboard.braze.com")
+@example("foo.braze.com")
+@example("rest.iad-01.braze.co")
+def test_what_is_meant_is_always_accepted(text: str) -> None:
+    """Whatever is written, the endpoint of the advice is no mistake, and to read one twice changes nothing."""
+    assert read_endpoint(meant(text)) == meant(text)
+    with suppress(ValueError):
+        assert read_endpoint(read_endpoint(text)) == read_endpoint(text)
+
+
+def test_an_endpoint_may_have_the_port_of_its_scheme(tmp_path: Path) -> None:
+    """`:443` and a final slash change nothing."""
+    config = config_of(tmp_path, make_config_text(make_workspace(endpoint="https://rest.iad-06.braze.com:443/")))
+    assert config.workspaces[0].endpoint == "https://rest.iad-06.braze.com"
+
+
+def test_an_apostrophe_is_no_quote(tmp_path: Path) -> None:
+    """Names may have one in them or at their end, and paths may have signs that only look like placeholders."""
+    apps = [{"name": "customers’", "id": "a"}, {"name": "Bob’s “best” app", "id": "b"}]
+    config = config_of(tmp_path, make_config_text(make_workspace(apps=apps), lake="./100% {a $ < b of Bob’s ~lake..x"))
+    assert config.lake.endswith("Bob’s ~lake..x")
 
 
 def test_a_key_of_workspaces_under_defaults_is_not_missed_again(tmp_path: Path) -> None:

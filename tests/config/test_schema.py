@@ -45,6 +45,7 @@ def test_every_mapping_is_described_and_closed() -> None:
     for name, part in MAPPINGS.items():
         assert tuple(part["properties"]) == known_keys(PLACES[name])
         assert part["additionalProperties"] is False
+    assert SCHEMA["patternProperties"] == {"^x-": {}}
 
 
 @pytest.mark.parametrize(("name", "key"), KEYS)

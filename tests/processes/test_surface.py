@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from tests.support.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +70,96 @@ def test_json_stands_alone_on_stdout(site: Site) -> None:
             assert program.wait() == 0
         assert isinstance(json.loads(program.stdout), dict)
         assert program.stdout.startswith("{")
+        assert program.stdout.endswith("}\n")
+        assert program.stdout.count("\n") == 1 or arguments == ["schema"]
     assert "attempt 1" in program.stderr
 
 
 def test_each_log_line_is_an_object(site: Site) -> None:
-    """With --log-format json each line of the log is an object with time, level, logger and message."""
+    """With --log-format json each line of stderr is an object with time, level, logger and message: the summary too."""
     site.simulation.now += timedelta(days=1)
     site.simulation.faults = Faults({Fault.SERVER_ERROR: 1.0}, first_attempts=1)
     with site.run("--log-format", "json", "-vv") as program:
         assert program.wait() == 0
     site.simulation.faults = Faults()
-    logged = [json.loads(line) for line in program.stderr.splitlines() if line.startswith("{")]
+    logged = [json.loads(line) for line in program.stderr.splitlines()]
     assert sum("attempt 1" in line["message"] for line in logged) == 1
-    assert sum("answered with" in line["message"] for line in logged) == 1
+    assert logged[-1].items() >= {"level": "INFO", "run_id": program.report["run_id"], "exit_code": 0}.items()
+    assert "1 of 1 window answered" in logged[-1]["message"]
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in logged)
+
+
+def test_a_traceback_is_one_object_and_has_no_key(site: Site) -> None:
+    """A bug outside of a workspace's run: exit 1 and the traceback, in the format of the log and without the key."""
+    program = (
+        "import sys, collector.commands\n"
+        "def fail(config, *_): raise KeyError(config.workspaces[0].api_key.reveal())\n"
+        "collector.commands.make_ready = fail\n"
+        "from collector.__main__ import main; main()"
+    )
+    for style in ("json", "text"):
+        line = [sys.executable, "-c", program, "--config", str(site.night.config), "run", "--log-format", style]
+        wait = subprocess.run(line, capture_output=True, env={**os.environ, **site.night.environ}, text=True)
+        assert wait.returncode == 1
+        assert "KeyError" in wait.stderr
+        assert "key-of-acme" not in wait.stderr
+        if style == "json":
+            assert "Traceback" in json.loads(wait.stderr)["exception"]
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("streams", "style"), [("2>/dev/full", "text"), (">/dev/full", "json"), (">/dev/full 2>&1", "text")]
+)
+def test_a_full_disk_does_not_change_the_exit_code_of_a_run(tmp_path: Path, streams: str, style: str) -> None:
+    """`run 2>>collector.log` on a full disk: everything lands, exit 0, and a night with failures exits with 3."""
+    site = Site(tmp_path, {"name": "acme", "units": ["day"], "retry": {"attempts": 1}}, start="2026-11-01")
+    as_of = site.simulation.now.isoformat()
+    with site.served():
+        for faults, code, options in ((Faults({Fault.SERVER_ERROR: 1.0}), 3, "-vv"), (Faults(), 0, "--json")):
+            site.simulation.faults = faults
+            wait = shell(site, f"--log-format {style} run --as-of {as_of} {options} {streams}")
+            assert wait.returncode == code, wait.stderr
+            if streams == ">/dev/full":
+                assert "cannot write the output to stdout: No space left on device" in wait.stderr
+                assert ("HTTP 500" in wait.stderr) == bool(code)
+                assert "Traceback" not in wait.stderr
+    assert site.night.rows() == site.truth()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "plan", "plan --json", "validate", "schema", "--help", "ddl --engine duckdb", "sql 'SELECT 1'",
+        "sql 'FROM range(100000)' --format csv",
+        "simulate --truth acme/ios/-/day",
+    ],
+)  # fmt: skip
+def test_output_that_cannot_be_written_is_reported(site: Site, command: str) -> None:
+    """`plan > /dev/full`: exit 5 and one line that says what could not be written, of each command that prints."""
+    wait = shell(site, f"{command} >/dev/full")
+    said = "collector: cannot write the output to stdout: No space left on device\n"
+    assert (wait.returncode, wait.stderr.splitlines()[-1:]) == (5, said.splitlines()), wait.stderr
+    assert "Traceback" not in wait.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_a_completion_script_that_cannot_be_written_is_reported(site: Site) -> None:
+    """So is the script for the shell's completion, which is printed before any command is known."""
+    wait = shell(site, ">/dev/full", _COLLECTOR_COMPLETE="bash_source")
+    assert wait.returncode == 5
+    assert wait.stderr == "collector: cannot write the output to stdout: No space left on device\n"
+
+
+def shell(site: Site, arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the program by a shell, which redirects its streams."""
+    line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" {arguments}'
+    environ = {**os.environ, **site.night.environ, **environ}
+    return subprocess.run(["sh", "-c", line], env=environ, timeout=60, capture_output=True, text=True)
 
 
 def test_log_levels(site: Site) -> None:

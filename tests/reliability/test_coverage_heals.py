@@ -77,7 +77,7 @@ def test_without_a_start_a_lost_file_is_fetched_again(tmp_path: Path, between: s
 
 
 def test_nights_that_were_missed_leave_no_young_number(tmp_path: Path) -> None:
-    """After an outage as long as the lookback, the first good night reads again what was last read when it was young."""
+    """After an outage as long as the lookback, the first good night reads again what was read when it was young."""
     site = Site(tmp_path, {"name": "acme"}, start="2026-10-01", lookback={"day": 10}, **BY_DAY)
     yesterday = day_number(NOW.date()) - 1
     with site.served():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ def make_workspace(key: Secret | None = None) -> Workspace:
         key,
         apps=(App("ios", "a-ios"),),
         segments=(Segment("vip", "s-vip"),),
+        key_variable="DEMO_KEY_ACME",
     )
 
 
@@ -82,14 +84,16 @@ def test_a_config_without_workspaces_is_refused() -> None:
 
 
 def test_the_announcement_shows_made_up_keys_only() -> None:
-    """A workspace without a key gets a made-up key to export; a real key is never printed."""
+    """A workspace without a key gets a made-up key for the config's own variable or file; a real key is not printed."""
     keyless, keyed = make_workspace(), make_workspace(Secret("planted"))
     missing = "\n".join(announcement("http://u", [keyless], Simulation([keyless])))
     present = "\n".join(announcement("http://u", [keyed], Simulation([keyed])))
-    assert "export BRAZE_API_KEY_ACME=simulated-acme" in missing
+    assert "export DEMO_KEY_ACME=simulated-acme" in missing
     assert "Bearer simulated-acme" in missing
     assert "planted" not in present
-    assert "Bearer $BRAZE_API_KEY_ACME" in present
+    assert "Bearer $DEMO_KEY_ACME" in present
+    filed = replace(keyless, key_variable=None)
+    assert "in the api_key_file of acme: simulated-acme" in announcement("http://u", [filed], Simulation([filed]))
 
 
 def test_every_option_has_help() -> None:
@@ -116,5 +120,5 @@ def test_a_signal_stops_it_cleanly(client: Any, number: signal.Signals) -> None:
         rest = process.stderr.read()
     assert (answer.status, answer.headers["x-ratelimit-limit"]) == (200, "100")
     assert process.returncode == 0
-    assert "stopped after 1 requests" in rest
+    assert "stopped after 1 request\n" in rest
     assert "Traceback" not in rest
