@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +18,6 @@ from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.lakes,
@@ -74,6 +76,16 @@ def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
     frame._jdf.queryExecution().toRdd().count()
     assert "PartitionFilters: [isnotnull(month" in plan.toString()
     assert plan.collectLeaves().head().metrics().apply("numFiles").value() == 2
+
+
+def test_the_snippet_of_the_page_gives_the_rows(spark: Any, lake: Path) -> None:
+    """Spark's line in docs/tables.md gives the rows of November, below folders that look like partitions."""
+    page = Path(__file__).resolve().parent.parent.parent / "docs" / "tables.md"
+    (snippet,) = (text for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "spark" in text)
+    names = {"spark": spark}
+    exec(snippet.replace('"lake/', f'"{lake}/'), names)  # noqa: S102  # the page's own line
+    november = [row for row in truth(lake, SESSIONS[0]) if row[-1] == date(2026, 11, 1)]
+    assert rows_of(answer(names["november"])) == november
 
 
 def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
