@@ -54,7 +54,15 @@ class LakeFiles:
             files = {path: versions[path] for path in partition_files(table, versions)}
             if self._listed.get(table.name) != files:
                 self._handlers[table.name] = _TableFiles(self._store, self._lake, table)
-                yield table, _dataset(table, list(files), self._handlers[table.name])
+                try:
+                    dataset = _dataset(table, list(files), self._handlers[table.name])
+                except pa.ArrowInvalid as error:
+                    reason = str(error).splitlines()[0]
+                    raise LakeError(
+                        f"{self._lake}/{table.name} has a folder that is not a partition: {reason}. "
+                        "Run `collector repair --foreign` to quarantine its files"
+                    ) from error
+                yield table, dataset
                 self._listed[table.name] = files
 
     def forget_errors(self) -> None:

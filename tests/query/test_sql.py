@@ -21,6 +21,7 @@ from collector.cli.main import cli
 from collector.lake.local import LocalStore
 from collector.lake.store import LakeError
 from collector.lake.tables import TABLES
+from collector.query import QueryRefused
 from collector.query.engines.engine import LakeLocation
 from collector.query.session import Session
 from tests.query.declared import ddl
@@ -32,7 +33,7 @@ from tests.support.program import Program
 from tests.support.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from collector.lake.store import Version
@@ -51,18 +52,25 @@ def daily(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return env.night
 
 
+@pytest.fixture(scope="module")
+def opened(night: Night) -> Iterator[Session]:
+    """A session over the lake of eight nights, which many tests use: none can change it."""
+    with session(night) as shared:
+        yield shared
+
+
 def sql(night: Night, *arguments: str, stdin: str = "") -> Result:
     """Run `collector sql` in this process, without API keys."""
     return CliRunner().invoke(cli, ["-c", str(night.config), "sql", *arguments], input=stdin, env=WITHOUT_KEYS)
 
 
-def test_every_table_and_view_can_be_queried(night: Night) -> None:
+def test_every_table_and_view_can_be_queried(night: Night, opened: Session) -> None:
     """All eleven tables and eleven views can be queried by their names."""
     names = [row["name"] for row in json.loads(sql(night, "SHOW TABLES", "--format", "json").stdout)]
     assert len(names) == 22
     assert {table.name for table in TABLES} <= set(names)
     for name in names:
-        assert sql(night, f"SELECT count(*) FROM {name}").exit_code == 0, name
+        assert len(list(opened.execute(f"SELECT count(*) FROM {name}"))) == 1
 
 
 def test_a_table_has_the_rows_of_the_lake(night: Night) -> None:
@@ -199,18 +207,25 @@ COPY_IN_CTE = "WITH gone AS (COPY (SELECT 1) TO 'FOLDER/copied.csv') FROM gone"
     ],
 )
 def test_what_is_more_than_reading_the_tables_is_refused(
-    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+    night: Night, opened: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
-    """It is refused with exit code 2 and one line; nothing is written anywhere, and no variable's value is shown."""
+    """It is refused, in one line and without a row; nothing is written anywhere."""
     before = night.bytes()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OTHER_KEY", "another-programs-secret")
-    refused = sql(night, statement.replace("FOLDER", str(tmp_path)).replace("LAKE", str(night.lake)))
-    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
-    assert "another-programs-secret" not in refused.output
-    assert refused.stdout == ""
+    with pytest.raises(QueryRefused) as refused:
+        next(opened.execute(statement.replace("FOLDER", str(tmp_path)).replace("LAKE", str(night.lake))))
+    assert len(str(refused.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
     assert night.bytes() == before
+
+
+@pytest.mark.parametrize("statement", [COPY_IN_CTE, "FROM read_text('/proc/self/environ')", "EXPLAIN ANALYZE SELECT 1"])
+def test_a_refusal_is_exit_2(night: Night, monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    """What is refused prints one line on stderr and nothing on stdout, and no variable's value; exit code 2."""
+    monkeypatch.setenv("OTHER_KEY", "another-programs-secret")
+    refused = sql(night, statement)
+    assert (refused.exit_code, len(refused.stderr.splitlines()), refused.stdout) == (2, 1, "")
+    assert "another-programs-secret" not in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -241,11 +256,10 @@ def test_what_is_more_than_reading_the_tables_is_refused(
         "FROM query_table('app_days') LIMIT 1",
     ],
 )
-def test_what_reads_the_tables_is_executed(night: Night, statement: str) -> None:
+def test_what_reads_the_tables_is_executed(opened: Session, statement: str) -> None:
     """SELECT in all its forms, DESCRIBE, SUMMARIZE, SHOW, PIVOT and EXPLAIN."""
-    result = sql(night, statement)
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout
+    (result,) = opened.execute(statement)
+    assert result.num_rows
 
 
 def test_a_script_with_a_refused_statement_executes_none(night: Night) -> None:
@@ -403,6 +417,18 @@ def test_a_damaged_file_is_an_error_of_the_lake(daily: Night, damage: Callable[[
     assert (refused.exit_code, len(refused.stderr.splitlines()), refused.stdout) == (5, 1, "")
     assert str(file) in refused.stderr
     assert "collector repair" in refused.stderr
+
+
+def test_a_folder_that_is_no_partition_is_an_error_of_the_lake(daily: Night) -> None:
+    """A file in a folder such as `month=copy` is named by its table, with what to do; exit code 5."""
+    table = daily.lake / "sessions_app_daily"
+    folder = table / "workspace=acme" / "month=copy"
+    shutil.copytree(table / "workspace=acme" / "month=2026-11-01", folder)
+    refused = sql(daily, "SELECT 1")
+    shutil.rmtree(folder)
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (5, 1)
+    assert str(table) in refused.stderr
+    assert "collector repair --foreign" in refused.stderr
 
 
 def test_a_file_without_the_newest_columns_reads_as_null_there(daily: Night) -> None:

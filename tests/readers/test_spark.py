@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,19 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
             assert in_order(rows_of(theirs)) == in_order(rows_of(ours)), name
     october = spark.sql("SELECT * FROM app_hours WHERE month = DATE '2026-10-01'")
     assert "PartitionFilters: [isnotnull(month" in october._jdf.queryExecution().executedPlan().toString()
+
+
+def test_spark_reads_below_any_folder(spark: Any, landed: Night, tmp_path: Path) -> None:
+    """A lake below folders whose names look like partitions or patterns has its own rows."""
+    night = Night(tmp_path / "month=2020-01-01" / "it's a [b]" / "back\\slash *?{c,d} %20 ü", landed.document)
+    shutil.copytree(landed.lake / "coverage", night.lake / "coverage")
+    spark.sql("CREATE DATABASE odd")
+    spark.sql("USE odd")
+    for statement in declared(night, "spark", "--table", "coverage"):
+        spark.sql(statement)
+    (coverage,) = (table for table in TABLES if table.name == "coverage")
+    assert rows_of(answer(spark.sql("SELECT * FROM coverage"))) == truth(landed.lake, coverage)
+    spark.sql("USE default")
 
 
 def test_spark_runs_the_ddl_of_an_empty_lake(spark: Any, tmp_path: Path) -> None:
