@@ -58,7 +58,19 @@ _NARROWEST = 12
 
 
 def write_result(result: pa.Table, result_format: Format, stream: BinaryIO, width: int | None = None) -> None:
-    """Write one result. `width`: the terminal's, for a text table; None: lines of any length."""
+    """Write one result. `width`: the terminal's, for a text table; None: lines of any length.
+
+    Raises QueryRefused where the format, or Python, has no such value: the year 20,000, an interval in Parquet.
+    """
+    try:
+        _write(result, result_format, stream, width)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise QueryRefused(
+            f"the result cannot be written as {result_format} ({error}): cast its columns to VARCHAR"
+        ) from error
+
+
+def _write(result: pa.Table, result_format: Format, stream: BinaryIO, width: int | None) -> None:
     if result_format is Format.PARQUET:
         pq.write_table(result, pa.PythonFile(stream, mode="w"), compression="zstd")
     elif result_format is Format.JSON:

@@ -116,7 +116,8 @@ class Session:
             case duckdb.StatementType.EXPLAIN:
                 allowed = self._is_of(_explained(query), duckdb.StatementType.SELECT)
             case duckdb.StatementType.MULTI:
-                source = f"FROM (\n{query.rstrip().rstrip(';')}\n)"
+                pivot = _explained(query) if query[: len("EXPLAIN")].upper() == "EXPLAIN" else query
+                source = f"FROM (\n{pivot.rstrip().rstrip(';')}\n)"
                 allowed = self._is_of(source, duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
             case _:
                 allowed = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from collector.query import QueryRefused
 from collector.query.output import Format, write_result
 from tests.query.examples import session
 from tests.query.terminal import on_a_terminal
@@ -89,6 +90,19 @@ def test_control_characters_are_escaped() -> None:
     """A text of more than one line, or with a terminal's escape codes, stays in its cell and has no effect."""
     result = pa.table({"text": ["two\nlines", "\x1b[31mred"]})
     assert lines(result, 80)[2:] == ["two\\nlines", "\\x1b[31mred", "(2 rows)"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "formats"),
+    [("SELECT DATE '20000-01-01' AS x", "table csv json"), ("SELECT INTERVAL 1 MONTH AS x", "parquet")],
+)
+def test_values_that_a_format_does_not_have_are_refused(night: Night, statement: str, formats: str) -> None:
+    """They are no bug of the program: one line says what to write."""
+    with session(night) as opened:
+        result = next(opened.execute(statement))
+    for name in formats.split():
+        with pytest.raises(QueryRefused, match="cast its columns to VARCHAR"):
+            write_result(result, Format(name), io.BytesIO())
 
 
 def test_without_a_terminal_no_line_is_broken(night: Night) -> None:
