@@ -6,6 +6,8 @@ imported when a command runs: DuckDB is optional, and other commands must start 
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +62,8 @@ def sql(ctx: click.Context, statement: str | None, result_format: str, output: P
     config = load_config(ctx, secrets=False)
     if result_format == "parquet" and output is None and sys.stdout.isatty():
         raise QueryRefused("Parquet cannot be shown on a terminal: name a file with --output, or use a pipe")
+    if output is not None:
+        _refuse_output_in_lake(output, config)
     with _open_session(config) as session:
         if statement is None and sys.stdin.isatty():
             _prompt(lambda text: _run_statements(session, text, result_format, output))
@@ -108,11 +112,12 @@ def ddl(
 def _statements(engine: str, config: Config, names: tuple[str, ...]) -> list[str]:
     """Each statement with its semicolon and an empty line. All are built first: a refusal prints no statement."""
     from collector.query.engines import get_engine
-    from collector.query.engines.engine import absent_tables, lake_location
+    from collector.query.engines.engine import lake_location, refuse_links, table_files
     from collector.query.views import ddl_statements
 
-    absent = absent_tables(open_lake(config)) if engine == "duckdb" else frozenset[str]()
-    return [f"{text};\n" for text in ddl_statements(get_engine(engine), lake_location(config, absent), names)]
+    refuse_links(lake_location(config))
+    location = lake_location(config, table_files(open_lake(config)) if engine == "duckdb" else None)
+    return [f"{text};\n" for text in ddl_statements(get_engine(engine), location, names)]
 
 
 def _registered(engine: str, config: Config, names: tuple[str, ...], database: str) -> Iterator[str]:
@@ -130,15 +135,17 @@ def _open_session(config: Config) -> Session:
     except ModuleNotFoundError as error:
         if error.name != "duckdb":
             raise
-        raise QueryRefused("sql requires DuckDB, the extra sql: install it with pip install duckdb") from error
-    from collector.lake.tables import TABLES
-    from collector.query.engines.engine import absent_tables, lake_location
+        # DuckDB by its own name: anybody could publish something under this package's.
+        raise QueryRefused(
+            "sql requires DuckDB: in a checkout, run make setup EXTRA='[sql]'; elsewhere, "
+            f"{shlex.quote(sys.executable)} -m pip install duckdb"
+        ) from error
+    from collector.query.engines.engine import lake_location
 
-    store = open_lake(config)
-    location = lake_location(config, absent_tables(store))
-    if len(location.absent) == len(TABLES):
+    session = Session(lake_location(config), open_lake(config))
+    if session.is_empty:
         click.echo(f"the lake {config.lake} is empty; `collector run` fills it", err=True)
-    return Session(location, store)
+    return session
 
 
 def _run_statements(session: Session, text: str, result_format: str, output: Path | None) -> None:
@@ -151,8 +158,10 @@ def _run_statements(session: Session, text: str, result_format: str, output: Pat
 
     results = session.execute(text)
     if result_format == Format.TABLE and output is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for result in results:
-            write_result(result, Format.TABLE, sys.stdout.buffer)
+            write_result(result, Format.TABLE, sys.stdout.buffer, width)
+            sys.stdout.buffer.flush()
         return
     found = list(results)
     if len(found) != 1:
@@ -165,6 +174,18 @@ def _run_statements(session: Session, text: str, result_format: str, output: Pat
             write_result(found[0], Format(result_format), stream)
     except OSError as error:
         raise QueryRefused(f"cannot write {output}: {error.strerror}") from error
+
+
+def _refuse_output_in_lake(output: Path, config: Config) -> None:
+    """Raise QueryRefused where a result would become, or replace, a file of the lake."""
+    from collector.lake.paths import INTERNAL
+    from collector.lake.tables import TABLES
+
+    if "://" not in config.lake:
+        lake, target = Path(config.lake).resolve(), output.resolve()
+        for name in (INTERNAL, *(table.name for table in TABLES)):
+            if target.is_relative_to(lake / name):
+                raise QueryRefused(f"--output {output} is in {lake / name}, which holds the lake's own files alone")
 
 
 def _prompt(execute: Callable[[str], None]) -> None:

@@ -1,39 +1,56 @@
 """DuckDB over a lake: every table and view by its name. Statements in, Arrow tables out. Nothing is ever written.
 
-A lake in a folder is read by DuckDB itself. A lake in an object store is read through the store, as Arrow datasets:
-DuckDB's own readers of object stores are extensions that it would download, and the store has the credentials.
+DuckDB has no access to files here, nor to the network, and its configuration is locked. It sees each table as an
+Arrow dataset, which is read through the store (`datasets.py`). So what a statement's type does not give away writes
+nothing either: a COPY in a CTE of a SELECT, a function that writes a log, text that is executed by `query('…')`.
 Requires the extra `sql`. Times are in UTC. Results pass through Arrow, which handles time zones without pytz.
 """
 
 from __future__ import annotations
 
-import re
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from pyarrow.fs import FileInfo, FileSystemHandler, FileType, PyFileSystem
 
-from collector.lake.store import LakeError
-from collector.lake.tables import TABLES
 from collector.query import QueryRefused
+from collector.query.datasets import LakeFiles
 from collector.query.engines.duckdb import DuckDB
-from collector.query.views import ddl_statements, view_statements
+from collector.query.engines.engine import refuse_links
+from collector.query.views import view_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from collector.lake.store import Store
-    from collector.lake.tables import Table
     from collector.query.engines.engine import LakeLocation
 
 
-_READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.SET)
-_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
-_PIVOT = re.compile(r"\s*(pivot|from|with|select)\b", re.IGNORECASE)
+_SETTINGS = (
+    "TimeZone = 'UTC'",
+    # Otherwise a misspelt table would be looked up among this program's Python variables.
+    "python_enable_replacements = false",
+    # Secrets and extensions are files in the user's home, and a missing extension would be downloaded.
+    "allow_persistent_secrets = false",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    # Results that do not fit into memory would be written to `.tmp` in the current folder.
+    "temp_directory = ''",
+    # DuckDB takes it from the environment, and it may hold a password.
+    "http_proxy = ''",
+    "enable_external_access = false",
+    # The last: from here on nothing of this can be changed.
+    "lock_configuration = true",
+)
+_ALLOWED = "only SELECT (with WITH, FROM, DESCRIBE, SUMMARIZE and SHOW) and EXPLAIN without ANALYZE are allowed"
+_INTERRUPT_EVERY_SECONDS = 0.05
+_INTERRUPT_ATTEMPTS = 100
+"""After these, five seconds in all, the statement's thread is left behind."""
 
 
 class Session:
@@ -41,72 +58,130 @@ class Session:
 
     def __init__(self, location: LakeLocation, store: Store) -> None:
         """Raises LakeError."""
-        self._location = location
-        self._read_errors: list[LakeError] = []
+        self._location, self._files = location, LakeFiles(store, location.lake)
+        self._worker: Thread | None = None
         self._connection = duckdb.connect()
-        # Without the second setting, a misspelt table would be looked up among this program's Python variables.
-        self._connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
-        if location.scheme:
-            # DuckDB sees each table as an Arrow dataset. It passes filters on to it, so only matching partitions are
-            # read.
-            for table in TABLES:
-                self._connection.register(table.name, _dataset(store, table, self._read_errors))
-            declarations = view_statements(DuckDB(), location)
-        else:
-            declarations = ddl_statements(DuckDB(), location)
-        with self._translate_errors():
-            self._connection.execute(";\n".join(declarations))
+        for setting in _SETTINGS:
+            self._connection.execute(f"SET {setting}")
+        self._register_changed_tables()
+        self._connection.execute(";\n".join(view_statements(DuckDB(), location)))
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        # `close` would wait for a statement that cannot be interrupted.
+        if self._worker is None or not self._worker.is_alive():
+            self._connection.close()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the lake has no row yet."""
+        return self._files.is_empty
 
     def execute(self, text: str) -> Iterator[pa.Table]:
-        """Execute statements in order; yields the rows of each that returns any. Raises QueryRefused, LakeError."""
+        """Execute statements in order; yields the rows of each. None is executed if one of them is refused.
+
+        An exception that a signal raises in this thread interrupts the statement. Raises QueryRefused, LakeError.
+        """
         with self._translate_errors():
-            for statement in self._connection.extract_statements(text):
-                if not self._only_reads(statement):
-                    raise QueryRefused("read-only: only SELECT, EXPLAIN, DESCRIBE, SHOW and SET are allowed")
-                # `sql` returns a relation, or None for a statement without rows, such as a SET.
-                if statement.type is duckdb.StatementType.SET:
-                    self._connection.execute(statement)
-                else:
-                    yield _integers(self._connection.sql(statement.query).to_arrow_table())
+            queries = [self._judged(statement) for statement in self._connection.extract_statements(text)]
+        self._register_changed_tables()
+        for query in queries:
+            with self._translate_errors():
+                result = self._interruptible(partial(self._rows, query))
+            yield _integers(result)
+
+    def _rows(self, query: str) -> pa.Table:
+        return self._connection.sql(query).to_arrow_table()
+
+    def _register_changed_tables(self) -> None:
+        """Give DuckDB the files as they are now: a run may have landed since the last statement."""
+        refuse_links(self._location)
+        for table, dataset in self._files.changed():
+            self._connection.register(table.name, dataset)
+            self._connection.execute(";\n".join(DuckDB().comments(table)))
+
+    def _judged(self, statement: duckdb.Statement) -> str:
+        """The statement's text. Raises QueryRefused unless DuckDB's parser takes it for one that only reads.
+
+        The parser gives EXPLAIN ANALYZE, which executes, the same type as EXPLAIN; what follows the word EXPLAIN is
+        a statement of its own only if it is neither ANALYZE nor an option. A PIVOT over values that are yet to be
+        found has the type MULTI, since DuckDB first creates a temporary type for it; it can be read from.
+        """
+        query: str = statement.query
+        match statement.type:
+            case duckdb.StatementType.SELECT:
+                allowed = True
+            case duckdb.StatementType.EXPLAIN:
+                allowed = self._is_of(_explained(query), duckdb.StatementType.SELECT)
+            case duckdb.StatementType.MULTI:
+                pivot = _explained(query) if query[: len("EXPLAIN")].upper() == "EXPLAIN" else query
+                source = f"FROM (\n{pivot.rstrip().rstrip(';')}\n)"
+                allowed = self._is_of(source, duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
+            case _:
+                allowed = False
+        if not allowed:
+            raise QueryRefused(f"read-only: {_ALLOWED}")
+        return query
+
+    def _is_of(self, text: str, *types: duckdb.StatementType) -> bool:
+        """Whether the text is one statement of one of these types."""
+        try:
+            statements = self._connection.extract_statements(text)
+        except duckdb.ParserException:
+            return False
+        return len(statements) == 1 and statements[0].type in types
+
+    def _interruptible(self, work: Callable[[], pa.Table]) -> pa.Table:
+        """Do DuckDB's work on a thread of its own; a signal's exception reaches this one, and stops the work.
+
+        Python handles signals between its own instructions, of which DuckDB executes none.
+        """
+        outcome: Future[pa.Table] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:  # raised again by `result`
+                outcome.set_exception(error)
+
+        # A daemon: the process may end while a statement does not.
+        self._worker = Thread(target=run, name="duckdb", daemon=True)
+        self._worker.start()
+        try:
+            wait([outcome])
+        except BaseException:
+            # An interruption before the statement has begun has no effect, so there may have to be several.
+            for _ in range(_INTERRUPT_ATTEMPTS):
+                self._connection.interrupt()
+                if wait([outcome], _INTERRUPT_EVERY_SECONDS).done:
+                    break
+            raise
+        return outcome.result()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Attribute an error to a file of the lake (LakeError), or else to the statement (QueryRefused).
-
-        A store's own error is in `_read_errors`. An error of DuckDB's own reader names the file by its full path.
-        """
-        self._read_errors.clear()
+        """Attribute an error to a file of the lake (LakeError), or else to the statement (QueryRefused)."""
+        self._files.forget_errors()
         try:
             yield
+        except duckdb.PermissionException as error:
+            raise QueryRefused(
+                "read-only: files and addresses are neither read nor written, only the lake's tables and views are "
+                "read, by their names"
+            ) from error
         except (duckdb.Error, pa.ArrowException) as error:
-            # Arrow reports an empty file; the reason why it is empty is here (see `_StoreFiles`).
-            if self._read_errors:
-                raise self._read_errors[0] from error
-            if self._location.lake in str(error):
-                raise LakeError(
-                    f"{_one_line(error)}. If a run has just replaced that file, repeat the query"
-                ) from error
-            raise QueryRefused(_one_line(error)) from error
+            scan_failed = isinstance(error, (duckdb.InvalidInputException, duckdb.IOException, pa.ArrowException))
+            raise (self._files.error() if scan_failed else None) or QueryRefused(_one_line(error)) from error
 
-    def _only_reads(self, statement: duckdb.Statement) -> bool:
-        """Whether executing the statement cannot write.
 
-        EXPLAIN ANALYZE executes the statement that it explains, so that statement is parsed and judged in turn. A
-        PIVOT has the type MULTI, since DuckDB first creates a temporary type for it.
-        """
-        if statement.type is duckdb.StatementType.EXPLAIN:
-            # Text that does not begin as the pattern expects, for example with a comment, stays as it is, and is
-            # refused.
-            inner = _EXPLAIN.sub("", statement.query, count=1)
-            return inner != statement.query and all(map(self._only_reads, self._connection.extract_statements(inner)))
-        is_pivot = statement.type is duckdb.StatementType.MULTI and _PIVOT.match(statement.query) is not None
-        return statement.type in _READ_ONLY or is_pivot
+def _explained(query: str) -> str:
+    """What an EXPLAIN explains: all that follows the word, and the option FORMAT where that is the only one."""
+    rest = query[len("EXPLAIN") :].lstrip()
+    options, closed, statement = rest.partition(")")
+    is_format = bool(closed) and options[:1] == "(" and options[1:].lower().split()[:-1] == ["format"]
+    return statement if is_format else rest
 
 
 def _one_line(error: Exception) -> str:
@@ -130,65 +205,3 @@ def _integers(result: pa.Table) -> pa.Table:
                 continue
             result = result.set_column(position, field.name, column)
     return result
-
-
-def _dataset(store: Store, table: Table, read_errors: list[LakeError]) -> ds.Dataset | pa.Table:
-    """The table's files, listed once; an empty table where there is none. Raises LakeError.
-
-    A scan that cannot read a file ends in an error of Arrow's; `read_errors` then has the reason.
-    """
-    fields = pa.schema([(column.name, column.type) for column in table.all_columns])
-    paths = sorted(path for path in store.list(table.name) if path.endswith(".parquet"))
-    if not paths:
-        return fields.empty_table()
-    partitioning = ds.partitioning(table.partition_schema, flavor="hive")
-    filesystem = PyFileSystem(_StoreFiles(store, read_errors))
-    return ds.dataset(paths, schema=fields, format="parquet", filesystem=filesystem, partitioning=partitioning)
-
-
-class _StoreFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
-    """A store as an Arrow file system, for reading files whose paths are known.
-
-    No Python exception may pass through Arrow. A scan that fails formats its error while it holds a lock of its own,
-    and needs the interpreter for a Python error; the thread that started the scan holds the interpreter and waits for
-    that lock. So a file that cannot be read is given to Arrow as an empty one, which it refuses with its own error.
-    """
-
-    def __init__(self, store: Store, read_errors: list[LakeError]) -> None:
-        self._store, self._read_errors = store, read_errors
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _StoreFiles) and other._store is self._store
-
-    def __hash__(self) -> int:
-        return hash(id(self._store))
-
-    def get_type_name(self) -> str:
-        """The file system's name in messages."""
-        return "lake"
-
-    def normalize_path(self, path: str) -> str:
-        """The path as it is: the store gave it."""
-        return path
-
-    def get_file_info(self, paths: Sequence[str]) -> list[FileInfo]:
-        """All are files: the store listed them."""
-        return [FileInfo(path, FileType.File) for path in paths]
-
-    def open_input_file(self, path: str) -> pa.NativeFile:
-        """One version of the file; an empty file, and an entry in `read_errors`, where it cannot be read."""
-        try:
-            opened = self._store.open(path)
-        except LakeError as error:
-            self._read_errors.append(error)
-            return pa.BufferReader(b"")
-        if opened is None:
-            self._read_errors.append(LakeError(f"{path} was removed while it was being read: repeat the query"))
-            return pa.BufferReader(b"")
-        return opened[0]
-
-    def _unsupported(self, *_: Any) -> Any:
-        raise NotImplementedError("tables are read-only here")
-
-    copy_file = create_dir = delete_dir = delete_dir_contents = delete_file = delete_root_dir_contents = _unsupported
-    get_file_info_selector = move = open_append_stream = open_input_stream = open_output_stream = _unsupported

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.lake.stores import open_store
-from collector.query.engines.engine import absent_tables, lake_location
+from collector.query.engines.engine import lake_location
 from collector.query.output import Format, write_result
 from collector.query.session import Session
 
@@ -47,7 +47,7 @@ def session(night: Night) -> Session:
     """A session over the lake, as `collector sql` opens it."""
     config = night.settings()
     store = open_store(config.lake, config.workspaces[0].name)
-    return Session(lake_location(config, absent_tables(store)), store)
+    return Session(lake_location(config), store)
 
 
 def excerpt(opened: Session, sql: str) -> str:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -22,15 +23,23 @@ AFTER_CTRL_C = 5.0
 """Seconds to wait for a prompt that may not appear: at Ctrl-C, a terminal drops pending output."""
 
 
-def on_a_terminal(command: Sequence[str], typed: Sequence[bytes]) -> tuple[int, str]:
+def on_a_terminal(command: Sequence[str], typed: Sequence[bytes], width: int = 80) -> tuple[int, str]:
     """Run a program and type a line at each prompt. Returns its exit code and all output."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
 
     def make_controlling_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=make_controlling_terminal
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=make_controlling_terminal,
+        # The size of the terminal that the tests run on must not replace this one's.
+        env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")},
     ) as program:
         os.close(slave)
         try:

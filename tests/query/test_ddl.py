@@ -110,6 +110,8 @@ def test_athena_needs_no_crawler(night: Night) -> None:
     [
         ("spark", "s3://bucket/p", "'s3a://bucket/p/coverage'"),
         ("spark", "/data/lake", "'file:///data/lake/coverage'"),
+        # Spark's SQL and its patterns each take a backslash away.
+        ("spark", r"/data/it's [b]\c", r"'file:///data/it\'s \\[b\\]\\\\c/coverage'"),
         ("databricks", "abfs://c@a.dfs.core.windows.net/p", "'abfss://c@a.dfs.core.windows.net/p/coverage'"),
         ("bigquery", "gs://bucket/p/", "'gs://bucket/p/coverage/*.parquet'"),
         ("snowflake", "gs://bucket/p", "URL = 'gcs://bucket/p/'"),

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A lake with rows in every table, of two workspaces and two months."""
-    return two_nights(tmp_path_factory.mktemp("readers"))
+    """A lake with rows in every table, of two workspaces and two months, below folders that look like partitions."""
+    return two_nights(tmp_path_factory.mktemp("readers") / "workspace=prod" / "date=2026" / "month=2020-01-01")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +19,6 @@ from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.lakes,
@@ -76,6 +79,16 @@ def test_spark_leaves_out_months(spark: Any, lake: Path) -> None:
     assert plan.collectLeaves().head().metrics().apply("numFiles").value() == 2
 
 
+def test_the_snippet_of_the_page_gives_the_rows(spark: Any, lake: Path) -> None:
+    """Spark's line in docs/tables.md gives the rows of November, below folders that look like partitions."""
+    page = Path(__file__).resolve().parent.parent.parent / "docs" / "tables.md"
+    (snippet,) = (text for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "spark" in text)
+    names = {"spark": spark}
+    exec(snippet.replace('"lake/', f'"{lake}/'), names)  # noqa: S102  # the page's own line
+    november = [row for row in truth(lake, SESSIONS[0]) if row[-1] == date(2026, 11, 1)]
+    assert rows_of(answer(names["november"])) == november
+
+
 def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
     """Every table and view of `ddl` has the rows that DuckDB shows, in any session zone; columns have comments."""
     for statement in declared(landed, "spark"):
@@ -94,6 +107,19 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
             assert in_order(rows_of(theirs)) == in_order(rows_of(ours)), name
     october = spark.sql("SELECT * FROM app_hours WHERE month = DATE '2026-10-01'")
     assert "PartitionFilters: [isnotnull(month" in october._jdf.queryExecution().executedPlan().toString()
+
+
+def test_spark_reads_below_any_folder(spark: Any, landed: Night, tmp_path: Path) -> None:
+    """A lake below folders whose names look like partitions or patterns has its own rows."""
+    night = Night(tmp_path / "month=2020-01-01" / "it's a [b]" / "back\\slash *?{c,d} %20 ü", landed.document)
+    shutil.copytree(landed.lake / "coverage", night.lake / "coverage")
+    spark.sql("CREATE DATABASE odd")
+    spark.sql("USE odd")
+    for statement in declared(night, "spark", "--table", "coverage"):
+        spark.sql(statement)
+    (coverage,) = (table for table in TABLES if table.name == "coverage")
+    assert rows_of(answer(spark.sql("SELECT * FROM coverage"))) == truth(landed.lake, coverage)
+    spark.sql("USE default")
 
 
 def test_spark_runs_the_ddl_of_an_empty_lake(spark: Any, tmp_path: Path) -> None:

@@ -32,16 +32,22 @@ class DuckDB(Engine):
 
     def table(self, table: Table, location: LakeLocation) -> Iterator[str]:
         """A view over the table's files. Without files, a view without rows: DuckDB refuses an empty pattern."""
-        if table.name in location.absent:
-            columns = (
+        files = None if location.files is None else location.files[table.name]
+        if files == ():
+            columns = [
                 f"CAST(NULL AS {self.types[each.type]}) AS {self.quoted(each.name)}" for each in table.all_columns
-            )
+            ]
             source = "WHERE false"
         else:
-            columns = (self.quoted(column.name) for column in table.all_columns)
-            source = f"FROM {self._scan(table, location)}"
+            columns = [self.quoted(column.name) for column in table.columns]
+            columns += [f"{self._from_path(table, each)} AS {self.quoted(each.name)}" for each in table.partitions]
+            source = f"FROM {self._scan(table, location, files)}"
         yield f"CREATE OR REPLACE VIEW {table.name} AS SELECT{comma_lines(columns)}{source}"
-        yield from self._comments(table.name, table.comment, table.all_columns)
+        yield from self.comments(table)
+
+    def comments(self, table: Table) -> Iterator[str]:
+        """The statements for the comments on a table and its columns."""
+        return self._comments(table.name, table.comment, table.all_columns)
 
     def view(self, view: View) -> Iterator[str]:
         """The view, and its comments."""
@@ -64,11 +70,23 @@ class DuckDB(Engine):
         """The ISO day of the week."""
         return f"isodow({day})"
 
-    def _scan(self, table: Table, location: LakeLocation) -> str:
+    def _scan(self, table: Table, location: LakeLocation, files: tuple[str, ...] | None) -> str:
+        # `hive_partitioning` would take the values from all folders of the path, those above the lake too.
+        return f"read_parquet({self._paths(table, location, files)}, hive_partitioning = false, filename = true)"
+
+    def _paths(self, table: Table, location: LakeLocation, files: tuple[str, ...] | None) -> str:
+        """A pattern; a list of today's files below a folder with a backslash, which no pattern of DuckDB matches."""
+        root = self.root(location)
+        if "\\" in root and files is not None:
+            return f"[{', '.join(self.literal(f'{root}/{path}') for path in files)}]"
         folders = "".join(f"/{column.name}=*" for column in table.partitions)
-        pattern = self.literal(f"{_escape_wildcards(self.root(location))}/{table.name}{folders}/*.parquet")
-        types = ", ".join(f"{column.name}: {self.types[column.type]}" for column in table.partitions)
-        return f"read_parquet({pattern}, hive_partitioning = true, hive_types = {{{types}}})"
+        return self.literal(f"{_escape_wildcards(root)}/{table.name}{folders}/*.parquet")
+
+    def _from_path(self, table: Table, column: Column) -> str:
+        """A partition's value, from its folder below the lake. DuckDB leaves out files by a filter on it, too."""
+        folders = "/".join(f"{each.name}={'([^/]*)' if each is column else '[^/]*'}" for each in table.partitions)
+        value = f"regexp_extract(filename, {self.literal(f'/{folders}/[^/]*$')}, 1)"
+        return value if column.type == pa.string() else f"CAST({value} AS {self.types[column.type]})"
 
     def _comments(self, name: str, comment: str, columns: Iterable[Column | ViewColumn]) -> Iterator[str]:
         yield f"COMMENT ON VIEW {name} IS {self.literal(comment)}"

@@ -6,11 +6,14 @@ writes in another way. Nothing is executed here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
+from collector.lake.store import LakeError
 from collector.lake.tables import TABLES
 from collector.query import QueryRefused
 
@@ -52,12 +55,12 @@ class LakeLocation:
     """Where the lake is, and the time zones of its workspaces.
 
     `lake`: an absolute folder or a URL, without a slash at its end. `zones`: each workspace's name and time zone.
-    `absent`: tables without a file, for DuckDB, which cannot declare those.
+    `files`: the paths of each table's files, for DuckDB, which cannot declare a table without one; None: not known.
     """
 
     lake: str
     zones: tuple[tuple[str, str], ...]
-    absent: frozenset[str] = frozenset()
+    files: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def scheme(self) -> str:
@@ -67,15 +70,44 @@ class LakeLocation:
         return self.lake.partition("://")[0] if "://" in self.lake else ""
 
 
-def lake_location(config: Config, absent: frozenset[str] = frozenset()) -> LakeLocation:
+def lake_location(config: Config, files: Mapping[str, tuple[str, ...]] | None = None) -> LakeLocation:
     """The location that the config gives."""
     zones = tuple((workspace.name, workspace.timezone.key) for workspace in config.workspaces)
-    return LakeLocation(config.lake.rstrip("/"), zones, absent)
+    return LakeLocation(config.lake.rstrip("/"), zones, files)
 
 
-def absent_tables(store: Store) -> frozenset[str]:
-    """The names of the tables without a file. Raises LakeError."""
-    return frozenset(table.name for table in TABLES if not store.list(table.name))
+def table_files(store: Store) -> dict[str, tuple[str, ...]]:
+    """The paths of the files of each table. Raises LakeError."""
+    return {table.name: tuple(partition_files(table, store.list(table.name))) for table in TABLES}
+
+
+def partition_files(table: Table, paths: Iterable[str]) -> list[str]:
+    """Those of the paths that are files of the table's partitions: below one folder for each partition column."""
+    keys = [column.name for column in table.partitions]
+
+    def is_file(path: str) -> bool:
+        return path.endswith(".parquet") and [name.partition("=")[0] for name in path.split("/")[1:-1]] == keys
+
+    return sorted(filter(is_file, paths))
+
+
+def refuse_links(location: LakeLocation) -> None:
+    """Raise LakeError where a folder or a file of a table is a symbolic link. Object stores have none.
+
+    A link's target can be replaced, moved or unmounted behind the lake's back, and readers differ in whether they
+    follow it: some would show a lake with fewer rows.
+    """
+    if location.scheme:
+        return
+    for table in TABLES:
+        folder = Path(location.lake, table.name)
+        below = (Path(base, name) for base, folders, files in os.walk(folder) for name in (*folders, *files))
+        for path in (folder, *below):
+            if path.is_symlink():
+                raise LakeError(
+                    f"{path} is a symbolic link to {path.readlink()}, and the lake's tables hold none: put what it "
+                    "leads to in its place, or mount it there; the lake's own folder may be a link"
+                )
 
 
 INSTANT = pa.timestamp("us", tz="UTC")

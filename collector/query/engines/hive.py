@@ -179,8 +179,13 @@ class Spark(Engine):
         return backslash_literal(text)
 
     def root(self, location: LakeLocation) -> str:
-        """The address; a folder gets its scheme, since Spark would look for it in its default file system."""
-        return f"file://{location.lake}" if not location.scheme else super().root(location)
+        """The address; a folder gets its scheme, since Spark would look for it in its default file system.
+
+        Spark takes a table's location for a pattern, in which a backslash makes the next character an ordinary one.
+        """
+        if location.scheme:
+            return super().root(location)
+        return "file://" + "".join(f"\\{char}" if char in "\\*?[]{}," else char for char in location.lake)
 
     def setup_statements(self, location: LakeLocation) -> Iterable[str]:  # noqa: ARG002  # the engines' common signature
         """Keep partitions out of the catalog: each new one would have to be added to it."""
