@@ -61,7 +61,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _report(bug: Exception) -> None:
-    """Write the traceback without the keys, which a URL or a header in it may hold: by the log, as soon as there is one."""
+    """Write the traceback without the keys, which it may hold: by the log, as soon as there is one."""
     import logging
     import traceback
 

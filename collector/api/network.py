@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from collector.config.values import is_loopback
+from collector.config.endpoint import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -85,7 +85,7 @@ def test_the_snippet_of_the_page_gives_the_rows(spark: Any, lake: Path) -> None:
     (snippet,) = (text for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "spark" in text)
     names = {"spark": spark}
     exec(snippet.replace('"lake/', f'"{lake}/'), names)  # noqa: S102  # the page's own line
-    november = [row for row in truth(lake, SESSIONS[0]) if row[-1] == date(2026, 11, 1)]
+    november = [row for row in truth(lake, DATA_TABLES[0]) if row[-1] == date(2026, 11, 1)]
     assert rows_of(answer(names["november"])) == november
 
 

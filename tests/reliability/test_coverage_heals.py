@@ -30,7 +30,7 @@ def rewrite(file: Path, rows: int) -> None:
 
 
 def covered_dates(site: Site) -> set[date]:
-    spans = site.night.query("SELECT first_date, last_date FROM {coverage} WHERE answered_at IS NOT NULL")
+    spans: list[Any] = site.night.query("SELECT first_date, last_date FROM {coverage} WHERE answered_at IS NOT NULL")
     return {first + timedelta(days=number) for first, last in spans for number in range((last - first).days + 1)}
 
 
@@ -174,7 +174,7 @@ def test_lost_files_are_one_line_a_table(tmp_path: Path) -> None:
 
 def test_the_newest_name_of_an_id_is_that_of_its_last_answer(tmp_path: Path) -> None:
     """App ios is renamed, and then retired, while the other app goes on: no view goes back to the old name."""
-    apps = [{"name": "ios", "id": "id-ios"}, {"name": "web", "id": "id-web"}]
+    apps: list[dict[str, Any]] = [{"name": "ios", "id": "id-ios"}, {"name": "web", "id": "id-web"}]
     site = Site(tmp_path, {"name": "acme", "apps": apps}, start="2026-11-01", units=["day"], scopes=["app"])
     with site.served():
         assert site.night.run(NOW).exit_code == 0
