@@ -100,7 +100,7 @@ def make_ready(config: Config) -> bool:
         return False
     if not there:
         refuse_missing_parent(config.lake)
-        log.warning("there is no lake at %s yet: this run makes a new one; is its disk mounted?", config.lake)
+        log.warning("there is no lake at %s yet: this run makes a new one. Should there be one already?", config.lake)
     return not there
 
 
@@ -123,9 +123,7 @@ def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult
     """Repair every workspace's part of the lake, and name the files that belong to no workspace. Raises LakeError."""
     clock, stores, repairs = SystemClock(), store_factory(config.lake, config.storage), []
     if not find_lake(config, _any_store(config)):
-        raise LakeAbsent(
-            f"there is no lake at {config.lake}, so there is nothing to repair; its disk may not be mounted"
-        )
+        raise LakeAbsent(f"there is no lake at {config.lake}, so nothing can be repaired: should there be one?")
     for workspace in config.workspaces:
         store = stores(workspace.name)
         lock = WorkspaceLock(store, workspace.name, clock, new_run_id(clock.now()), ProcessIdentity.current())

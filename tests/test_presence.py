@@ -85,3 +85,10 @@ def test_a_link_to_a_lake_that_is_not_mounted_is_not_followed_into_a_new_one(sit
     site.night.lake.symlink_to(site.night.folder / "disk/lake")
     outcome = site.night.call("run")
     assert (outcome.exit_code, f"no folder {site.night.folder / 'disk'}" in outcome.stderr) == (5, True)
+
+
+def test_repair_makes_no_lake(site: Site) -> None:
+    """Where there is no lake, `repair` has nothing to look at: exit 5, and no folder is made."""
+    outcome = site.night.call("repair")
+    assert (outcome.exit_code, "nothing can be repaired" in outcome.stderr) == (5, True)
+    assert not site.night.lake.exists()

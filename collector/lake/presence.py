@@ -30,10 +30,11 @@ def find_lake(config: Config, store: Store) -> bool:
     """
     there = _is_there(store, config.workspaces)
     if not there and config.require_lake:
+        bucket = "://" in config.lake
+        advice = "check its address" if bucket else "its disk may not be mounted. Mount it and run again"
         raise LakeAbsent(
             f"there is no lake at {config.lake} (no {paths.INTERNAL} and no table in it), and the config has "
-            "`require_lake: true`: its disk may not be mounted. Mount it and run again; for a new lake, write "
-            "`require_lake: false` for its first run"
+            f"`require_lake: true`: {advice}; for a new lake, write `require_lake: false` for its first run"
         )
     return there
 
