@@ -231,3 +231,25 @@ def test_invalid_options_are_refused(tmp_path: Path) -> None:
     ):
         result = night.call("run", *arguments)
         assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_a_wrong_clock_lands_nothing(tmp_path: Path) -> None:
+    """Without `--as-of`, a machine whose clock is days ahead of the server's stops after one request; exit 3."""
+    site = Site(tmp_path, {"name": "acme"}, start="2026-11-20", units=["day"])
+    with site.served():
+        outcome = site.night.call("run", "--json")
+    assert (outcome.exit_code, outcome.report["attempts"], site.night.rows()) == (3, 1, set())
+    assert "the server's says 2026-11-23T06:00:00Z" in outcome.stderr
+
+
+def test_a_run_ahead_of_time_covers_nothing_and_the_next_one_heals(tmp_path: Path) -> None:
+    """Days not ended by the server's `Date` are not covered, whatever `--as-of` says; a later run has them."""
+    site = Site(tmp_path, {"name": "acme"}, start="2026-11-01", units=["day", "hour"])
+    later = site.simulation.now + timedelta(days=3)
+    with site.served():
+        ahead = site.night.run(later)
+        site.simulation.now = later
+        healed = site.night.run(later)
+    assert (ahead.exit_code, healed.exit_code) == (3, 0)
+    assert "is 3 days, 0:00:00 ahead of the server's clock" in ahead.stderr
+    assert {row[:-1] for row in site.night.rows()} == {row[:-1] for row in site.truth()}
