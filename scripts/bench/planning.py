@@ -17,8 +17,9 @@ import pyarrow as pa
 from collector.buckets import end_of_closed, span_of_dates
 from collector.config.load import load
 from collector.lake import coverage_table
-from collector.lake.coverage_table import NO_COVERAGE, as_coverage, with_answers
+from collector.lake.coverage_table import NO_COVERAGE, CoverageRules, as_coverage, with_answers
 from collector.lake.stores import store_factory
+from collector.lake.tables import INSTANT
 from collector.plan import configured_series, plan
 from scripts.bench.workload import AS_OF
 
@@ -36,11 +37,11 @@ def main() -> None:
     runs = NO_COVERAGE
     for days_ago, lookback in ((2, None), (1, 15)):
         as_of = AS_OF - timedelta(days=days_ago)
-        runs = with_answers(runs, answers(workspace, as_of, lookback), as_of, as_of - workspace.refresh_after)
+        rules = CoverageRules(workspace.refresh_after, workspace.settle, workspace.lookback, AS_OF)
+        runs = with_answers(runs, answers(workspace, as_of, lookback), as_of, rules, workspace.timezone)
     recorded = coverage_table.CoverageState(runs)
-    for replacement in coverage_table.stage(store, workspace.name, recorded, workspace.timezone):
-        store.publish(replacement)
-    coverage = as_coverage(coverage_table.read(store, workspace.name, workspace.timezone).spans)
+    store.publish(coverage_table.stage(store, workspace.name, recorded, workspace.timezone))
+    coverage = as_coverage(coverage_table.read(store, workspace.name).spans)
     started = time.perf_counter()
     windows = plan(workspace, coverage, AS_OF)
     print(json.dumps({"series": len(coverage), "windows": len(windows), "seconds": time.perf_counter() - started}))
@@ -54,6 +55,7 @@ def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table
         since = span_of_dates(key.unit, declared.start, None, zone).first
         rows.append(
             {
+                "metric": key.metric,
                 "scope": key.scope.value,
                 "unit": key.unit.value,
                 "app": declared.series.app,
@@ -64,7 +66,8 @@ def answers(workspace: Workspace, as_of: datetime, days: int | None) -> pa.Table
                 "stop": end_of_closed(key.unit, as_of, settle, zone),
             }
         )
-    return pa.Table.from_pylist(rows, schema=NO_COVERAGE.drop_columns("answered_at").schema)
+    columns = [*NO_COVERAGE.drop_columns(["answered_at", "settled"]).schema, ("answered_date", INSTANT)]
+    return pa.Table.from_pylist(rows, schema=pa.schema(columns))
 
 
 if __name__ == "__main__":

@@ -89,12 +89,12 @@ class LakeChecker:
         last = states[-1]
         named: dict[SeriesKey, set[int]] = {}
         for key, span, answered_at, settled in self._claims(last.zone):
-            taken, answered = named.setdefault(key, set()), last.answered.get(key, {})
-            known = any(state.answered.get(key, {}).keys() >= set(span) for state in states)
+            taken = named.setdefault(key, set())
+            known = all(any(state.may_have_answered(key, bucket) for state in states) for bucket in span)
             if not (known and taken.isdisjoint(span)):
                 raise Violation(f"coverage has {key} {span} twice, or without an answer")
             _require(answered_at is not None or not settled, f"coverage has {key} {span} as void and settled")
-            if answered_at is not None and answered_at > min(answered.get(bucket, 0) for bucket in span):
+            if answered_at is not None:
                 self._check_age(states, key, span, answered_at)
             taken.update(span)
         for key, instants in last.answered.items() if all_of_them else ():
@@ -112,7 +112,7 @@ class LakeChecker:
     def _check_age(self, states: Sequence[Model], key: SeriesKey, span: range, answered_at: int) -> None:
         """Between two states, each bucket's answer may still be the older state's."""
         for bucket in span:
-            if all(answered_at > state.answered.get(key, {}).get(bucket, 0) for state in states):
+            if all(answered_at > state.may_have_answered(key, bucket) for state in states):
                 raise Violation(f"coverage has {key} {bucket} as newer than its answer")
 
     def check_void(self, model: Model) -> None:

@@ -270,6 +270,7 @@ class Ledger:
         )
         if not self._sure:
             self._take_over()
+        self.model.disbelieved.clear()
         self.checker.check_coverage([self.model], all_of_them=True)
         self.checker.check_settled(self.model)
         if "ok" in counted:
@@ -297,13 +298,20 @@ class Ledger:
         self._believed = self._before.copy()
         disbelieved = self._believed.disbelieve(_believed_until(result.one_run))
         # The run landed a journal that was left behind with its own rules; how far the others had come is not known.
-        if self._pending and (disbelieved or any(rules != _rules(workspace) for rules in self._pending)):
+        if self._pending and (
+            disbelieved or self._before.disbelieved or any(rules != _rules(workspace) for rules in self._pending)
+        ):
             self._sure = False
         self._was_sure = self._sure
 
     def _take_over(self) -> None:
         """Take the coverage from the table, where the ledger cannot know it."""
         found, model = self.checker.coverage(self.model.zone), self.model
+        for key, dropped in model.disbelieved.items():
+            covered = found.covered.get(key, set())
+            model.answered[key] = {bucket: at for bucket, at in dropped.items() if bucket in covered} | model.answered[
+                key
+            ]
         for key, answered in model.answered.items():
             covered, void = (of.get(key, set()) & answered.keys() for of in (found.covered, found.void))
             model.void[key], model.settled[key] = void, found.settled.get(key, set()) & covered

@@ -63,6 +63,7 @@ class Model:
 
     `answered`: for each series and bucket, the instant of its newest answer, in microseconds since 1970.
     `void`: buckets whose data file was lost, or whose answer is not believed, and that were not answered since.
+    `disbelieved`: what was dropped from `answered`, as far as a run that died may have left it in the coverage.
     `settled`: those that were answered when they were as old as the lookback; none of them is void.
     `restatements` and `log`: rows, each with its file's month, and the number of its landing (`landings`).
 
@@ -77,15 +78,21 @@ class Model:
     void: dict[SeriesKey, set[int]] = field(default_factory=dict)
     settled: dict[SeriesKey, set[int]] = field(default_factory=dict)
     landings: dict[str, int] = field(default_factory=dict)
+    disbelieved: dict[SeriesKey, dict[int, int]] = field(default_factory=dict)
     changed: set[Partition] = field(default_factory=set)
 
     def copy(self) -> Model:
         """A copy of the present state."""
         self.changed.clear()
-        answered = {key: dict(buckets) for key, buckets in self.answered.items()}
+        answered, disbelieved = ({key: dict(of[key]) for key in of} for of in (self.answered, self.disbelieved))
         void, settled = ({key: set(of[key]) for key in of} for of in (self.void, self.settled))
         restatements, log = list(self.restatements), list(self.log)
-        return Model(self.zone, dict(self.rows), restatements, answered, log, void, settled, dict(self.landings))
+        landings = dict(self.landings)
+        return Model(self.zone, dict(self.rows), restatements, answered, log, void, settled, landings, disbelieved)
+
+    def may_have_answered(self, key: SeriesKey, bucket: int) -> int:
+        """The instant of the newest answer that coverage may have; 0 for none."""
+        return self.answered.get(key, {}).get(bucket, self.disbelieved.get(key, {}).get(bucket, 0))
 
     def covered(self, key: SeriesKey) -> set[int]:
         """The buckets that must be in coverage."""
@@ -122,7 +129,7 @@ class Model:
         for key, answered in self.answered.items():
             gone = {bucket for bucket in answered if start(key.unit, bucket + 1, self.zone) > until}
             for bucket in gone:
-                del answered[bucket]
+                self.disbelieved.setdefault(key, {})[bucket] = answered.pop(bucket)
             late = {bucket for bucket, at in answered.items() if at > micros(until)}
             self.lose(key, gone | late)
             self.void[key] -= gone
