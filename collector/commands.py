@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from collector.api.network import Network
     from collector.config.settings import Config, Workspace
     from collector.environment import RunOptions
     from collector.lake.repair import RepairOptions, RepairResult
@@ -91,7 +92,11 @@ def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: f
 
 
 def make_ready(config: Config) -> bool:
-    """Whether the run makes a new lake, which is logged. Raises LakeAbsent where it must not."""
+    """Whether the run makes a new lake, which is logged.
+
+    Raises LakeAbsent where it must not, and NetworkError where the environment's proxies cannot be used.
+    """
+    _network_of(config)
     try:
         there = find_lake(config, _any_store(config))
     except LakeAbsent:
@@ -136,8 +141,12 @@ def _any_store(config: Config) -> Store:
     return store_factory(config.lake, config.storage)(config.workspaces[0].name)
 
 
+def _network_of(config: Config) -> Network:
+    return read_network(os.environ, (workspace.endpoint for workspace in config.workspaces))
+
+
 async def _run_collection(config: Config, options: RunOptions, watch: Watch, seconds: float | None) -> Summary:
-    network = read_network(os.environ, (workspace.endpoint for workspace in config.workspaces))
+    network = _network_of(config)
     stop, clock, connections = StopRequest(), SystemClock(), _fit_open_files(config.limits.connections)
     with ThreadPoolExecutor(STORE_THREADS, "store") as stores, ThreadPoolExecutor(LEASE_THREADS, "lease") as leases:
         async with AiohttpTransport(connections=connections, network=network) as transport:

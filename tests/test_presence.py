@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builders import NOW
 from tests.support.site import Site
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_folders_above_the_lake_are_not_made(site: Site) -> None:
     assert f"there is no folder {site.night.folder / 'disk/braze'}. Its disk may not be mounted" in outcome.stderr
     assert not (site.night.folder / "disk").exists()
     (site.night.folder / "disk/braze").mkdir(parents=True)
-    assert site.night.call("run").exit_code == 0
+    assert site.night.run(NOW).exit_code == 0
 
 
 def test_a_link_to_a_lake_that_is_not_mounted_is_not_followed_into_a_new_one(site: Site) -> None:

@@ -209,7 +209,8 @@ class LocalStore:
                 "or correct `lake:`"
             )
         if not os.path.isdir(self._root):
-            os.mkdir(self._root)
+            with suppress(FileExistsError):  # another workspace's thread was faster
+                os.mkdir(self._root)
             self._flush(above)
 
     def _forget_folders(self) -> None:

@@ -12,7 +12,7 @@ from collector.plan import ALL, Selection
 from collector.simulator.options import Fault
 from tests.simulation.one_run import Interruption, OneRun
 from tests.simulation.reading import COVERED, DATA, partition_of
-from tests.simulation.simulated_braze import GOOD_NETWORK, Network
+from tests.simulation.simulated_braze import Network
 from tests.simulation.simulated_process import SimulatedProcess
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class DrawnRun:
 
 def draw_run(rng: Random, config: Config, at: datetime, number: int) -> DrawnRun:
     """Draw a run."""
-    as_of = at - timedelta(minutes=rng.choice((0, 0, 0, 0, 0, 7, 1500)))
+    # Rarely, `--as-of` is ahead of the clock.
+    as_of = at - timedelta(minutes=rng.choices((0, 7, 1500, -40, -4000), (20, 4, 4, 1, 1))[0])
     bound = rng.choice((None, None, None, None, None, None, rng.randrange(12)))
     spent = rng.choices((0, 900, 1000), (16, 1, 1))[0]
     if spent and at.minute < 55:
@@ -152,7 +153,7 @@ def _process(rng: Random) -> SimulatedProcess:
 
 
 def _network(rng: Random) -> Network:
-    others = rng.choice((0, 0, 0, 5))
+    others, dates = rng.choice((0, 0, 0, 5)), rng.random() < 0.7
     match rng.randrange(8):
         case 0 | 1:
             faults, share = rng.sample((*_ODD, *_ROUGH, *_WRONG), 3), 0.06
@@ -161,8 +162,8 @@ def _network(rng: Random) -> Network:
         case 3:
             faults, share = [rng.choice(_ROUGH)], 0.95
         case _:
-            return GOOD_NETWORK
-    return Network(dict.fromkeys(faults, share), others, rng.choice((0.05, 2.0)))
+            return Network(dates=dates)
+    return Network(dict.fromkeys(faults, share), others, rng.choice((0.05, 2.0)), dates)
 
 
 def _interruption(rng: Random) -> Interruption | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.model import Scope, SeriesKey, Unit
 from tests.simulation.model import Model, Partition, Rows, micros, start
@@ -19,6 +18,14 @@ if TYPE_CHECKING:
     from tests.simulation.memory_store import Disk
 
 _HOUR = 3_600_000_000
+
+
+class CoverageTable(NamedTuple):
+    """Buckets of each series: those that are covered, those of them that are settled, and those that are void."""
+
+    covered: dict[SeriesKey, set[int]]
+    settled: dict[SeriesKey, set[int]]
+    void: dict[SeriesKey, set[int]]
 
 
 class LakeChecker:
@@ -42,10 +49,15 @@ class LakeChecker:
         `tidy`: nothing is staged either, and the lock was released.
         """
         self._data_is(model)
-        restatements = [row for path in self.paths(RESTATED) for row in self._reader.restatements(path)]
-        _require_equal("restatements", restatements, model.restatements)
-        _require_equal("log", [row for path in self.paths(LOGGED) for row in self._reader.log(path)], model.log)
-        self._restatements_are_sorted()
+        for what, pattern, read, rows in (
+            ("restatements", RESTATED, self._reader.restatements, model.restatements),
+            ("log", LOGGED, self._reader.log, model.log),
+        ):
+            found = [read(path) for path in self.paths(pattern)]
+            _require_equal(what, list(chain(*found)), [row for _, row in rows])
+            landings = {row: landing for landing, row in rows}
+            for of_file in found:
+                _require(_is_sorted([landings[row] for row in of_file]), f"{what}: not in the order of the landings")
         stays = "workspace.json" if tidy else ("workspace.json", "lock.json")
         left = [path for path in self.paths(INTERNAL) if not path.endswith(stays)]
         staged = [place for place in self._disk.staged if place[0] == self._workspace]
@@ -67,49 +79,65 @@ class LakeChecker:
                 if all(version.get(key) != row for version in versions):
                     raise Violation(f"{path}: {key} is {row}")
         found_rows = Counter(row for path in self.paths(RESTATED) for row in self._reader.restatements(path))
-        strange = found_rows - Counter(states[-1].restatements)
+        oldest, newest = (Counter(row for _, row in state.restatements) for state in (states[0], states[-1]))
+        strange = found_rows - newest
         _require(not strange, f"restatements that never happened: {strange}")
-        _require(Counter(states[0].restatements) <= found_rows, "restatements are gone")
+        _require(oldest <= found_rows, "restatements are gone")
 
     def check_coverage(self, states: Sequence[Model], *, all_of_them: bool) -> None:
         """Coverage has only answered buckets, each once, and (`all_of_them`) each answered bucket."""
         last = states[-1]
-        claimed: dict[SeriesKey, set[int]] = {}
-        for key, span, answered_at in self._claims(last.zone):
-            taken, answered = claimed.setdefault(key, set()), last.answered.get(key, {})
-            if not (answered.keys() >= set(span) and taken.isdisjoint(span)):
+        named: dict[SeriesKey, set[int]] = {}
+        for key, span, answered_at, settled in self._claims(last.zone):
+            taken = named.setdefault(key, set())
+            known = all(any(state.may_have_answered(key, bucket) for state in states) for bucket in span)
+            if not (known and taken.isdisjoint(span)):
                 raise Violation(f"coverage has {key} {span} twice, or without an answer")
-            if answered_at > min(map(answered.__getitem__, span)):
+            _require(answered_at is not None or not settled, f"coverage has {key} {span} as void and settled")
+            if answered_at is not None:
                 self._check_age(states, key, span, answered_at)
             taken.update(span)
         for key, instants in last.answered.items() if all_of_them else ():
-            lost = instants.keys() - claimed.get(key, set()) - last.void.get(key, set())
+            lost = instants.keys() - named.get(key, set())
             _require(not lost, f"coverage has lost {key} {sorted(lost)[:5]}")
+
+    def check_settled(self, model: Model) -> None:
+        """Coverage has as settled what is, and nothing else. What the next run will void has to be left out."""
+        found = self.coverage(model.zone)
+        for key, covered in found.covered.items():
+            lost = model.void.get(key, set())
+            wrong = (found.settled.get(key, set()) ^ (model.settled.get(key, set()) & covered)) - lost
+            _require(not wrong, f"coverage is wrong about whether these are settled: {key} {sorted(wrong)[:5]}")
 
     def _check_age(self, states: Sequence[Model], key: SeriesKey, span: range, answered_at: int) -> None:
         """Between two states, each bucket's answer may still be the older state's."""
         for bucket in span:
-            if all(answered_at > state.answered.get(key, {}).get(bucket, 0) for state in states):
+            if all(answered_at > state.may_have_answered(key, bucket) for state in states):
                 raise Violation(f"coverage has {key} {bucket} as newer than its answer")
 
-    def check_no_void_coverage(self, model: Model) -> None:
-        """Coverage has no bucket of a data file that was removed or replaced, unless it was answered since."""
-        for key, buckets in self.covered_buckets(model.zone).items():
-            false = buckets & model.void.get(key, set())
-            _require(not false, f"coverage has {key} {sorted(false)[:5]}, whose data file was removed or replaced")
+    def check_void(self, model: Model) -> None:
+        """Void in the coverage are the buckets of a data file that was removed or replaced, and not answered since."""
+        found = self.coverage(model.zone)
+        for key, answered in model.answered.items():
+            void = model.void.get(key, set())
+            wrong = (found.void.get(key, set()) ^ void) | (found.covered.get(key, set()) ^ (answered.keys() - void))
+            _require(not wrong, f"coverage is wrong about whether these are void: {key} {sorted(wrong)[:5]}")
 
-    def covered_buckets(self, zone: ZoneInfo) -> dict[SeriesKey, set[int]]:
+    def coverage(self, zone: ZoneInfo) -> CoverageTable:
         """The buckets in the coverage table."""
-        found: dict[SeriesKey, set[int]] = {}
-        for key, span, _ in self._claims(zone):
-            found.setdefault(key, set()).update(span)
+        found = CoverageTable({}, {}, {})
+        for key, span, answered_at, settled in self._claims(zone):
+            kind = found.void if answered_at is None else found.covered
+            kind.setdefault(key, set()).update(span)
+            if settled:
+                found.settled.setdefault(key, set()).update(span)
         return found
 
-    def _claims(self, zone: ZoneInfo) -> Iterator[tuple[SeriesKey, range, int]]:
+    def _claims(self, zone: ZoneInfo) -> Iterator[tuple[SeriesKey, range, int | None, bool]]:
         for path in self.paths(COVERED):
-            for scope, unit, app_id, segment_id, first, end, answered_at in self._reader.coverage(path):
+            for scope, unit, app_id, segment_id, *when, answered_at, settled in self._reader.coverage(path):
                 key = SeriesKey("sessions", Scope(scope), Unit(unit), app_id or None, segment_id or None)
-                yield key, range(*(_bucket(key.unit, instant, zone) for instant in (first, end))), answered_at
+                yield key, _buckets(key.unit, zone, *when), answered_at, bool(settled)
 
     def _data_is(self, model: Model) -> None:
         present = {partition_of(path): path for path in self.paths(DATA)}
@@ -128,11 +156,6 @@ class LakeChecker:
         strangers = [path for place, path in present.items() if not model.rows.get(place)]
         _require(not strangers, f"data of no answer: {strangers}")
 
-    def _restatements_are_sorted(self) -> None:
-        for path in self.paths(RESTATED):
-            keys = [(*row[:5], row[10]) for row in self._reader.restatements(path)]
-            _require(keys == sorted(keys), f"{path} is not sorted")
-
 
 def _require(holds: bool, text: str) -> None:
     if not holds:
@@ -149,12 +172,21 @@ def _difference(found: Sequence[Any], expected: Sequence[Any]) -> str:
     return f"there are {list(more.items())[:3]} (of {len(more)}), and not {list(less.items())[:3]} (of {len(less)})"
 
 
-@lru_cache(maxsize=65536)
-def _bucket(unit: Unit, instant: int, zone: ZoneInfo) -> int:
-    if unit is Unit.HOUR:
-        return instant // _HOUR
-    day = datetime.fromtimestamp(instant // 1_000_000, UTC).astimezone(zone).date()
-    bucket = day.toordinal() - 719_163
-    if micros(start(unit, bucket, zone)) != instant:
-        raise Violation(f"coverage names an instant that starts no day: {instant}")
-    return bucket
+def _is_sorted(numbers: list[int]) -> bool:
+    return numbers == sorted(numbers)
+
+
+def _buckets(unit: Unit, zone: ZoneInfo, first: int, end: int, first_date: int | None, last_date: int | None) -> range:
+    """The buckets of a covered span: days are dates, beside which the instants are labels."""
+    if first_date is None or last_date is None:
+        _require(
+            unit is Unit.HOUR and first_date is last_date is None, "coverage of hours has dates, or days have none"
+        )
+        buckets = range(first // _HOUR, end // _HOUR)
+    else:
+        _require(unit is Unit.DAY, "coverage of hours has dates")
+        buckets = range(first_date, last_date + 1)
+    _require(len(buckets) > 0, "coverage has a span without a bucket")
+    labels = tuple(micros(start(unit, bucket, zone)) for bucket in (buckets.start, buckets.stop))
+    _require(labels == (first, end), f"coverage has other instants than its buckets: {first}, {end}")
+    return buckets

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.model import Scope, SeriesKey, Span, Unit
+from collector.model import Scope, SeriesKey, Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,10 +45,16 @@ Rows = dict[Key, Row]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that wrote a journal file."""
+    """The run that wrote a journal file, `landing`.
+
+    `settles`: the newest bucket of a unit that an answer of an instant settles.
+    """
 
     run_id: str
     as_of: datetime
+    started: datetime
+    landing: str
+    settles: Callable[[Unit, datetime], int]
 
 
 @dataclass(slots=True)
@@ -55,33 +62,41 @@ class Model:
     """One workspace's part of the lake.
 
     `answered`: for each series and bucket, the instant of its newest answer, in microseconds since 1970.
-    `void`: buckets of which coverage was lost, or the data file, and that were not answered since.
+    `void`: buckets whose data file was lost, or whose answer is not believed, and that were not answered since.
+    `disbelieved`: what was dropped from `answered`, as far as a run that died may have left it in the coverage.
+    `settled`: those that were answered when they were as old as the lookback; none of them is void.
+    `restatements` and `log`: rows, each with its file's month, and the number of its landing (`landings`).
 
     Copies are made on writing: a partition that `changed` does not name is the same object as in an earlier copy.
     """
 
     zone: ZoneInfo
     rows: dict[Partition, Rows] = field(default_factory=dict)
-    restatements: list[tuple[Any, ...]] = field(default_factory=list)
+    restatements: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
     answered: dict[SeriesKey, dict[int, int]] = field(default_factory=dict)
-    log: list[tuple[Any, ...]] = field(default_factory=list)
+    log: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
     void: dict[SeriesKey, set[int]] = field(default_factory=dict)
+    settled: dict[SeriesKey, set[int]] = field(default_factory=dict)
+    landings: dict[str, int] = field(default_factory=dict)
+    disbelieved: dict[SeriesKey, dict[int, int]] = field(default_factory=dict)
     changed: set[Partition] = field(default_factory=set)
 
     def copy(self) -> Model:
         """A copy of the present state."""
         self.changed.clear()
-        answered = {key: dict(buckets) for key, buckets in self.answered.items()}
-        void = {key: set(buckets) for key, buckets in self.void.items()}
-        return Model(self.zone, dict(self.rows), list(self.restatements), answered, list(self.log), void)
+        answered, disbelieved = ({key: dict(of[key]) for key in of} for of in (self.answered, self.disbelieved))
+        void, settled = ({key: set(of[key]) for key in of} for of in (self.void, self.settled))
+        restatements, log = list(self.restatements), list(self.log)
+        landings = dict(self.landings)
+        return Model(self.zone, dict(self.rows), restatements, answered, log, void, settled, landings, disbelieved)
+
+    def may_have_answered(self, key: SeriesKey, bucket: int) -> int:
+        """The instant of the newest answer that coverage may have; 0 for none."""
+        return self.answered.get(key, {}).get(bucket, self.disbelieved.get(key, {}).get(bucket, 0))
 
     def covered(self, key: SeriesKey) -> set[int]:
         """The buckets that must be in coverage."""
         return self.answered.get(key, {}).keys() - self.void.get(key, set())
-
-    def covers(self, key: SeriesKey, bucket: int) -> bool:
-        """Whether the bucket may be in coverage."""
-        return bucket in self.answered.get(key, {}) and bucket not in self.void.get(key, ())
 
     def row(self, key: SeriesKey, bucket: int) -> Row | None:
         """The row of a bucket."""
@@ -90,18 +105,45 @@ class Model:
 
     def learn(self, entry: list[dict[str, Any]], run: Run) -> None:
         """Apply one journal file."""
+        self.landings.setdefault(run.landing, len(self.landings))
         for window in entry:
             key = key_of(window)
             self._log(key, window, run)
             if window["status"] == "ok":
-                self._cover(key, Span(window["first"], window["stop"]), micros(run.as_of))
-                for bucket, sessions in zip(window["buckets"], window["sessions"], strict=True):
+                self._cover(key, range(window["first"], window["stop"]), window["answered_date"], run)
+                for bucket, sessions in zip(window["buckets"], window["values"], strict=True):
                     self._count(key, bucket, sessions, window, run)
 
-    def _cover(self, key: SeriesKey, span: Span, as_of: int) -> None:
-        buckets = range(span.first, span.stop)
-        self.answered.setdefault(key, {}).update(dict.fromkeys(buckets, as_of))
+    def lose(self, key: SeriesKey, buckets: Iterable[int]) -> None:
+        """Void coverage: the buckets have to be answered again."""
+        lost = set(buckets)
+        self.void.setdefault(key, set()).update(lost)
+        self.settled.get(key, set()).difference_update(lost)
+
+    def disbelieve(self, until: datetime) -> bool:
+        """Drop what a run with a wrong clock covered: buckets that end later, and answers that came later.
+
+        Returns whether there was any.
+        """
+        any_of_it = False
+        for key, answered in self.answered.items():
+            gone = {bucket for bucket in answered if start(key.unit, bucket + 1, self.zone) > until}
+            for bucket in gone:
+                self.disbelieved.setdefault(key, {})[bucket] = answered.pop(bucket)
+            late = {bucket for bucket, at in answered.items() if at > micros(until)}
+            self.lose(key, gone | late)
+            self.void[key] -= gone
+            any_of_it = any_of_it or bool(gone or late)
+        return any_of_it
+
+    def _cover(self, key: SeriesKey, buckets: range, date: datetime | None, run: Run) -> None:
+        """`date`: the answer's own. What a bucket was settled by stays, whatever answers it later."""
+        earlier = min(run.as_of, date or run.as_of)
+        at = earlier if run.as_of - earlier > timedelta(hours=1) else run.as_of
+        self.answered.setdefault(key, {}).update(dict.fromkeys(buckets, micros(at)))
         self.void.get(key, set()).difference_update(buckets)
+        newest = run.settles(key.unit, earlier)
+        self.settled.setdefault(key, set()).update(bucket for bucket in buckets if bucket <= newest)
 
     def _count(self, key: SeriesKey, bucket: int, sessions: int, window: dict[str, Any], run: Run) -> None:
         """One bucket's count: new, restated, or nothing new."""
@@ -113,7 +155,8 @@ class Model:
         revision = old.revision + 1 if old else 0
         new = Row(sessions, revision, micros(run.as_of), run.run_id, window["app"] or "", window["segment"] or "")
         if old is not None:
-            self.restatements.append(restatement(key, bucket, old, new, self.zone))
+            place_and_row = (month_of(run.as_of), *restatement(key, bucket, old, new, self.zone))
+            self.restatements.append((self.landings[run.landing], place_and_row))
         if place not in self.changed:
             self.changed.add(place)
             self.rows[place] = dict(self.rows.get(place, {}))
@@ -123,7 +166,9 @@ class Model:
         first, stop = (micros(start(key.unit, window[name], self.zone)) for name in ("first", "stop"))
         points = len(window["buckets"])
         outcome = (window["reason"], window["status"], window["http_status"], window["attempts"], window["error"] or "")
-        self.log.append((run.run_id, *series(key), first, stop, *outcome, points, window["stop"] - window["first"]))
+        numbers = (points, window["stop"] - window["first"], window["quota_remaining"])
+        row = (month_of(run.started), run.run_id, *series(key), first, stop, *outcome, *numbers)
+        self.log.append((self.landings[run.landing], row))
 
 
 def entry_of(content: pa.Buffer) -> list[dict[str, Any]]:
@@ -176,6 +221,11 @@ def month(unit: Unit, bucket: int) -> str:
     """The month that a bucket's row is filed under: its first day."""
     day = _EPOCH + timedelta(days=bucket) if unit is Unit.DAY else _EPOCH + timedelta(hours=bucket)
     return f"{day:%Y-%m}-01"
+
+
+def month_of(instant: datetime) -> str:
+    """The month of an instant, UTC: its first day."""
+    return f"{instant.astimezone(UTC):%Y-%m}-01"
 
 
 def micros(instant: datetime) -> int:

@@ -22,7 +22,7 @@ from tests.simulation.drawn_run import DrawnRun, draw_run, tamper
 from tests.simulation.ledger import Ledger
 from tests.simulation.memory_store import Disk, File
 from tests.simulation.one_run import RunResult, SimulatedClock, perform
-from tests.simulation.reading import Violation
+from tests.simulation.reading import RAN, Violation
 from tests.simulation.settings import change, draw_setting
 from tests.simulation.simulated_braze import SimulatedBraze
 
@@ -92,13 +92,15 @@ class Month:
         self._now = self._clock.start
 
     def night(self, number: int) -> None:
-        """What happens by day, and then runs until one succeeds or the night is over."""
+        """What happens by day, and then runs until one succeeds or the night is over; some nights have none."""
         rng = _random(self._seed, number)
         self._now = max(self._now, self._clock.start) + timedelta(minutes=1)
         midnight = datetime.combine(self._setting.first_night + timedelta(days=number), time(), UTC)
         self._now = max(self._now, midnight + timedelta(minutes=rng.randrange(120, 300)))
         if rng.random() < 0.2:
             self.config = change(rng, self.config, self._setting.known, self._now.date())
+        if rng.random() < 0.1:
+            return  # a night without a run
         if rng.random() < 0.15:
             tamper(rng, self.disk, self.ledgers)
         for _ in range(4):
@@ -109,7 +111,8 @@ class Month:
 
     def end(self) -> None:
         """A last run without faults: all wanted buckets are covered, and the lookback equals the API's counts."""
-        self._now += timedelta(days=2)
+        # Later than any answer of a run whose `as_of` was ahead.
+        self._now += timedelta(days=5)
         result = self._run(DrawnRun.plain(self.config, self._now, self.counts.runs))
         _expect(result.summary is not None and result.summary.exit_code == 0, f"the last run: {result.summary}")
         self._again(result)
@@ -130,7 +133,7 @@ class Month:
         )
         drawn.one_run.process.meanwhile = lambda: self._meanwhile(drawn.one_run, braze)
         for ledger in self.ledgers.values():
-            ledger.start_run(braze.answers)
+            ledger.start_run(braze.answers, drawn.one_run)
         result = perform(drawn.one_run, self.disk, braze, self._clock)
         self._now = self._clock.start + timedelta(seconds=result.seconds)
         self.counts.runs += 1
@@ -153,7 +156,7 @@ class Month:
         self._one_run = suspended
         self.counts.sleeps += 1
         for name, ledger in self.ledgers.items():
-            ledger.resume_run(braze.answers, held=name in holders)
+            ledger.resume_run(braze.answers, suspended, held=name in holders)
 
     def _held_by(self, run_id: str) -> set[str]:
         """The workspaces whose lock the run holds."""
@@ -177,7 +180,9 @@ class Month:
             and result.summary.exit_code == 0
             and options == RunOptions(options.run_id, options.as_of)
         )
-        if not complete or one_run.process.suspend_at:  # another run may have answered meanwhile, with a later as_of
+        # While it was suspended, another run may have answered with a later as_of. One that is ahead of the answers'
+        # own Date finds them stale.
+        if not complete or one_run.process.suspend_at or options.as_of > one_run.at:
             return
         before = self._files()
         drawn = DrawnRun.plain(one_run.config, self._now, self.counts.runs, options.as_of)
@@ -193,7 +198,10 @@ class Month:
     def _published(self, path: str, content: pa.Buffer) -> None:
         parts = path.split("/")
         if len(parts) > 2 and parts[2] == "journal":
-            self.ledgers[parts[1]].record_journal(content, self._one_run, self._clock.monotonic())
+            self.ledgers[parts[1]].record_journal(parts[3], content, self._one_run, self._clock.monotonic())
+        ran = RAN.fullmatch(path)
+        if ran is not None:
+            self.ledgers[ran["workspace"]].runs.record(path, self._one_run)
 
 
 def _options(rng: Random, seed: int) -> Options:

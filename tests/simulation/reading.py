@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.lake.tables import COVERAGE, LOG, RESTATEMENTS, TABLES, Table
+from collector.lake.tables import COVERAGE, LOG, RESTATEMENTS, RUNS, TABLES, Table
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from tests.simulation.model import Partition
 
 _BY_NAME = {table.name: table for table in TABLES}
-_PARTITIONS = {"workspace": r"[a-z0-9_-]+", "month": r"\d{4}-\d\d-01", "run_date": r"\d{4}-\d\d-\d\d"}
+_PARTITIONS = {"workspace": r"[a-z0-9_-]+", "month": r"\d{4}-\d\d-01"}
 
 
 def _pattern(table: Table) -> re.Pattern[str]:
-    """The paths of a table's files. One file a partition; where that is a run's date, one file a landing."""
+    """The paths of a table's files: one a partition."""
     names = [column.name for column in table.partitions]
     folders = "/".join(f"{name}=(?P<{name}>{_PARTITIONS[name]})" for name in names)
-    file = r"\S+-\d{4}" if "run_date" in names else "data"
-    return re.compile(rf"{table.name}/{folders}/{file}\.parquet")
+    return re.compile(rf"{table.name}/{folders}/data\.parquet")
 
 
 _SCOPES = "|".join(scope.value for scope in Scope)
@@ -36,7 +35,7 @@ DATA = re.compile(
     rf"sessions_(?P<scope>{_SCOPES})_(?P<unit>daily|hourly)"
     rf"/workspace=(?P<workspace>{_PARTITIONS['workspace']})/month=(?P<month>{_PARTITIONS['month']})/data\.parquet"
 )
-RESTATED, COVERED, LOGGED = (_pattern(table) for table in (RESTATEMENTS, COVERAGE, LOG))
+RESTATED, COVERED, LOGGED, RAN = (_pattern(table) for table in (RESTATEMENTS, COVERAGE, LOG, RUNS))
 INTERNAL = re.compile(
     r"_collector/(?P<workspace>[a-z0-9_-]+)/(?P<what>workspace\.json|lock\.json|journal/\S+\.parquet)"
 )
@@ -45,7 +44,7 @@ _KNOWN = (INTERNAL, *map(_pattern, TABLES))
 _OLD_AND_NEW = tuple(name for name in RESTATEMENTS.schema.names if name.startswith(("old_", "new_")))
 _COUNTS = (*_OLD_AND_NEW, "revision", "previous_collected_at", "collected_at")
 _SAME_IN_ALL_ROWS = {"metric": "sessions", "event": ""}
-_NOT_IN_THE_MODEL = {"app", "segment", "requested_at", "duration_ms", "quota_remaining", *_SAME_IN_ALL_ROWS}
+_NOT_IN_THE_MODEL = {"app", "segment", "requested_at", "duration_ms", *_SAME_IN_ALL_ROWS}
 
 
 class Violation(AssertionError):
@@ -73,18 +72,24 @@ class Reader:
         return self._rows(path, _BY_NAME[path.partition("/")[0]].schema, options)
 
     def restatements(self, path: str) -> list[tuple[Any, ...]]:
-        """As `model.restatement` has them."""
+        """As `Model.restatements` has them."""
         ids = ("scope", "unit", "app_id", "segment_id", "bucket_start", "date")
-        return self._rows(path, RESTATEMENTS.schema, (*ids, *_COUNTS, "run_id", "app", "segment"))
+        options = (*ids, *_COUNTS, "run_id", "app", "segment")
+        return _in_month(path, self._rows(path, RESTATEMENTS.schema, options))
 
     def coverage(self, path: str) -> list[tuple[Any, ...]]:
-        """scope, unit, app_id, segment_id, first_start, last_end, answered_at; no rows to be answered again."""
-        names = ("scope", "unit", "app_id", "segment_id", "first_start", "last_end", "answered_at")
-        return [row for row in self._rows(path, COVERAGE.schema, names) if row[-1] is not None]
+        """scope, unit, app_id, segment_id, then first_start, last_end, first_date, last_date, answered_at, settled."""
+        ids, days = ("scope", "unit", "app_id", "segment_id"), ("first_date", "last_date")
+        return self._rows(path, COVERAGE.schema, (*ids, "first_start", "last_end", *days, "answered_at", "settled"))
 
     def log(self, path: str) -> list[tuple[Any, ...]]:
         """As `Model.log` has them."""
-        return self._rows(path, LOG.schema, tuple(name for name in LOG.schema.names if name not in _NOT_IN_THE_MODEL))
+        options = tuple(name for name in LOG.schema.names if name not in _NOT_IN_THE_MODEL)
+        return _in_month(path, self._rows(path, LOG.schema, options))
+
+    def runs(self, path: str) -> list[tuple[Any, ...]]:
+        """The columns of the table, in their order."""
+        return self._rows(path, RUNS.schema, tuple(RUNS.schema.names))
 
     def _rows(self, path: str, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
         file = self._disk.files[path]
@@ -100,6 +105,15 @@ def partition_of(path: str) -> Partition:
     if match is None:
         raise Violation(f"not a data file: {path}")
     return Scope(match["scope"]), Unit.DAY if match["unit"] == "daily" else Unit.HOUR, match["month"]
+
+
+def month_of_path(path: str) -> str:
+    """The month in a path."""
+    return path.partition("/month=")[2].partition("/")[0]
+
+
+def _in_month(path: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(month_of_path(path), *row) for row in rows]
 
 
 def _read(path: str, content: pa.Buffer, schema: pa.Schema, options: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -123,7 +137,7 @@ def _column(table: pa.Table, name: str) -> list[Any]:
     if pa.types.is_string(column.type):
         return _texts(column)
     if column.null_count:
-        nulls: list[Any] = column.cast(pa.int64() if pa.types.is_timestamp(column.type) else pa.int32()).to_pylist()
+        nulls: list[Any] = column.cast(pa.int32() if pa.types.is_date(column.type) else pa.int64()).to_pylist()
         return nulls
     if name == "hour":
         return [instant // 3_600_000_000 for instant in _numbers(column.cast(pa.int64()))]

@@ -75,7 +75,7 @@ def _workspace(rng: Random, name: str, zone: ZoneInfo, first_night: date) -> Wor
 
 
 def _lookback(rng: Random) -> dict[Unit, int]:
-    return {Unit.DAY: rng.choice((1, 3, 14)), Unit.HOUR: rng.choice((1, 24, 60))}
+    return {Unit.DAY: rng.choice((0, 1, 3, 3, 14)), Unit.HOUR: rng.choice((0, 1, 24, 60, 60))}
 
 
 def change(rng: Random, config: Config, known: tuple[Workspace, ...], drawn: date) -> Config:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from collector.api.errors import RetryableError
@@ -19,6 +20,7 @@ from tests.simulation.simulated_process import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from random import Random
 
     from collector.api.request import Request as ApiRequest
@@ -38,19 +40,28 @@ _NEED_POINTS = (Fault.FRACTIONAL, Fault.NEGATIVE, Fault.TEXT, Fault.OFF_BUCKET, 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The last answer to a window: its points, or None without a valid answer; `at`: the virtual time in seconds."""
+    """The last answer to a window: its points, or None without a valid answer; `at`: the virtual time in seconds.
+
+    `date`: its Date, where it has one. `remaining`: of the quota.
+    """
 
     points: Points | None
     at: float
+    date: datetime | None = None
+    remaining: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A night's network: the share of requests that meet each fault, and other clients' requests for each of ours."""
+    """A night's network: the share of requests that meet each fault, and other clients' requests for each of ours.
+
+    `dates`: whether replies have a Date.
+    """
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
     others: int = 0
     latency: float = 0.2
+    dates: bool = True
 
 
 GOOD_NETWORK = Network()
@@ -80,8 +91,11 @@ class SimulatedBraze:
         self._process.check_alive()
         if reply.delivery is not Delivery.COMPLETE or reply.delay_seconds >= request.timeout_seconds:
             raise RetryableError("no complete response came")
-        self.answers[window] = Answer(points, _now())
-        return Response(reply.status, reply.headers, reply.body)
+        date = self._simulation.now.replace(microsecond=0) if self._network.dates else None
+        headers = {**reply.headers, "date": format_datetime(date, usegmt=True)} if date else reply.headers
+        remaining = headers.get("x-ratelimit-remaining")
+        self.answers[window] = Answer(points, _now(), date, None if remaining is None else int(remaining))
+        return Response(reply.status, headers, reply.body)
 
     def _answer(
         self, question: Request, site: SimulatedWorkspace, window: RequestedWindow

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collector.config.settings import App, Segment, Workspace
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NIGHT = {Unit.DAY: 1, Unit.HOUR: 26}
 
 
 class Declared(NamedTuple):
@@ -50,7 +51,7 @@ def _dates(workspace: Workspace, app: App | None, segment: Segment | None) -> tu
 
 
 def wanted(declared: Declared, workspace: Workspace, covered: Iterable[int], now: datetime) -> set[int]:
-    """The closed buckets that the config wants of a series, of which these are covered."""
+    """The closed buckets that the config wants of a series, of which these are covered, or were until it was voided."""
     unit, zone = declared.key.unit, workspace.timezone
     if declared.start is None:
         first = min([*covered, newest_closed(unit, workspace, now) - workspace.lookback[unit] + 1])
@@ -64,6 +65,11 @@ def looked_back(unit: Unit, workspace: Workspace, now: datetime) -> set[int]:
     """The buckets of the lookback: so many of the newest closed ones."""
     newest = newest_closed(unit, workspace, now)
     return {newest - age for age in range(workspace.lookback[unit])}
+
+
+def newest_settled(workspace: Workspace, unit: Unit, at: datetime) -> int:
+    """The newest bucket that an answer of this instant settles."""
+    return newest_closed(unit, workspace, at) - max(0, workspace.lookback[unit] - _NIGHT[unit])
 
 
 def is_closed(unit: Unit, bucket: int, workspace: Workspace, now: datetime) -> bool:

@@ -38,6 +38,10 @@ class BucketNight(Night):
             file.write_bytes(found[0])
         return versions
 
+    def fetch_but_runs(self) -> dict[str, str]:
+        """The versions without those of the table `runs`, to which every run adds its row."""
+        return {path: version for path, version in self.fetch().items() if not path.startswith("runs/")}
+
     def rows(self) -> set[Row]:
         """All data rows of the lake as it is now."""
         self.fetch()

@@ -223,11 +223,13 @@ class CrashTest:
         return {run_id for run_id, _ in self._outcomes()}
 
     def _outcomes(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """For each file of journal and log, the run's id and one row for each window."""
-        for folder in ("_collector/acme/journal", "collection_log"):
-            for file in (self.night.lake / folder).rglob("*.parquet"):
-                landing = file.parent.name if folder.endswith("journal") else file.stem
-                yield landing.rpartition("-")[0], pq.ParquetFile(file).read().to_pylist()
+        """The runs of journal and log, each with one row for each window."""
+        for file in (self.night.lake / "_collector/acme/journal").rglob("*.parquet"):
+            yield file.parent.name.rpartition("-")[0], pq.ParquetFile(file).read().to_pylist()
+        for file in (self.night.lake / "collection_log").rglob("*.parquet"):
+            rows = pq.ParquetFile(file).read().to_pylist()
+            for run_id in {row["run_id"] for row in rows}:
+                yield run_id, [row for row in rows if row["run_id"] == run_id]
 
 
 def _window(crash_test: CrashTest, parameters: dict[str, str]) -> tuple[Bucket, ...]:
