@@ -61,7 +61,7 @@ class Ledger:
         self._states = [self.model.copy()]
         self._sure = True
         self._newest = EPOCH
-        self._pending: list[Rules] = []
+        self._pending: set[Rules] = set()
         self._forget_run({})
 
     @property
@@ -104,6 +104,7 @@ class Ledger:
         if any(window["status"] == "ok" for window in entry):
             self.model.disbelieve(_believed_until(one_run))
         workspace = next(one for one in one_run.config.workspaces if one.name == self.name)
+        self._pending.add(_rules(workspace))
         settles = cache(partial(newest_settled, workspace))
         run = Run(one_run.options.run_id, one_run.options.as_of, one_run.at, landing, settles)
         self.model.learn(entry, run)
@@ -130,12 +131,11 @@ class Ledger:
         self._check_sent(sent, workspace, result)
         self._newest = max(self._newest, result.one_run.options.as_of)
         if summary is None or summary.problem is not None:
-            self._pending.append(_rules(workspace))
             self._check_interrupted(bool(sent))
             if result.killed:
                 self._check_nothing_waited_long(result.seconds)
             return
-        self._pending = []
+        self._pending = set()
         self._check_landed(summary, sent, tidy=not result.one_run.process.failed)
         if result.summary and result.summary.exit_code == 0 and not _is_narrowed(result.one_run.options):
             self.check_complete(workspace, result)
@@ -291,6 +291,7 @@ class Ledger:
         self._before = self._believed = self.model.copy()
         self._entries: list[dict[str, Any]] = []
         self._answers = answers
+        self._found = set(self._pending)
         self._overtaken = False
 
     def _prepare(self, workspace: Workspace, result: RunResult) -> None:
@@ -298,9 +299,8 @@ class Ledger:
         self._believed = self._before.copy()
         disbelieved = self._believed.disbelieve(_believed_until(result.one_run))
         # The run landed a journal that was left behind with its own rules; how far the others had come is not known.
-        if self._pending and (
-            disbelieved or self._before.disbelieved or any(rules != _rules(workspace) for rules in self._pending)
-        ):
+        others = self._found - {_rules(workspace)}
+        if self._found and (others or disbelieved or self._before.disbelieved):
             self._sure = False
         self._was_sure = self._sure
 
