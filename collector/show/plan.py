@@ -31,6 +31,7 @@ class WorkspacePlan:
 
     `by_reason`: windows for each of REASONS. `rows`: buckets in the windows, so the most rows that can come.
     `quota_share`: requests divided by the hourly quota. `allowance`: requests in an hour, without the reserve.
+    `nightly_requests`: what a night costs once nothing is missing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class WorkspacePlan:
     quota_share: float
     allowance: int
     estimated_seconds: float
+    nightly_requests: int
 
     @property
     def requests(self) -> int:
@@ -64,6 +66,11 @@ class PlanReport:
         return sum(workspace.requests for workspace in self.workspaces)
 
     @property
+    def nightly_requests(self) -> int:
+        """What a night of all workspaces costs once nothing is missing."""
+        return sum(workspace.nightly_requests for workspace in self.workspaces)
+
+    @property
     def rows(self) -> int:
         """Rows of all workspaces, at most."""
         return sum(workspace.rows for workspace in self.workspaces)
@@ -86,27 +93,31 @@ class PlanReport:
             "rows": self.rows,
             "estimated_seconds": self.estimated_seconds,
             "by_reason": {reason.value: windows for reason, windows in self.by_reason.items()},
+            "nightly_requests": self.nightly_requests,
             "workspaces": [
                 {
                     "name": workspace.name,
                     "requests": workspace.requests,
-                    "pool_share": workspace.quota_share,
                     "estimated_seconds": workspace.estimated_seconds,
+                    "nightly_requests": workspace.nightly_requests,
+                    "quotas": [
+                        {"name": "shared", "requests": workspace.requests, "share": workspace.quota_share},
+                    ],
                 }
                 for workspace in self.workspaces
             ],
         }
 
 
-def plan_report(plans: Sequence[tuple[Workspace, Collection[Window]]]) -> PlanReport:
-    """The report of the workspaces' plans."""
+def plan_report(plans: Sequence[tuple[Workspace, Collection[Window], int]]) -> PlanReport:
+    """The report of the workspaces' plans: for each, its windows, and the requests of a night with nothing missing."""
     spans: dict[Unit, Span] = {}
-    for _, windows in plans:
+    for _, windows, _ in plans:
         for window in windows:
             span = spans.get(window.series.unit, window.span)
             spans[window.series.unit] = Span(min(span.first, window.span.first), max(span.stop, window.span.stop))
     return PlanReport(
-        tuple(_workspace_plan(workspace, windows) for workspace, windows in plans),
+        tuple(_workspace_plan(*each) for each in plans),
         tuple((unit, spans[unit]) for unit in Unit if unit in spans),
     )
 
@@ -126,10 +137,11 @@ def print_plan(plan: PlanReport, out: TextIO) -> None:
     for workspace in plan.workspaces:
         if workspace.hours > 1:
             output.line(_quota_warning(workspace), "yellow")
+    output.line(f"a night with nothing missing costs {count(plan.nightly_requests, 'request')}")
     output.line("`collector run` sends these requests, newest first; none has been sent yet")
 
 
-def _workspace_plan(workspace: Workspace, windows: Collection[Window]) -> WorkspacePlan:
+def _workspace_plan(workspace: Workspace, windows: Collection[Window], nightly: int) -> WorkspacePlan:
     reasons = Counter(window.reason for window in windows)
     limit = workspace.rate_limit
     return WorkspacePlan(
@@ -139,6 +151,7 @@ def _workspace_plan(workspace: Workspace, windows: Collection[Window]) -> Worksp
         len(windows) / limit.per_hour,
         max(1, int(limit.per_hour * (1 - limit.reserve))),
         estimated_seconds(workspace, len(windows)),
+        nightly,
     )
 
 
