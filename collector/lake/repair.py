@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collector.lake import coverage_table, journal, merge, metadata, paths
+from collector.lake.append_tables import record_died
 from collector.lake.landing import quarantine
 from collector.lake.lease import RENEW_EVERY, FencedStore, LeaseUnclear
 from collector.lake.parquet import LakeParquetFile
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Workspace
-    from collector.lake.lease import WorkspaceLock
+    from collector.lake.lease import LockOwner, WorkspaceLock
     from collector.lake.store import Store
 
 
@@ -71,13 +72,14 @@ def repair(
     metadata.check_metadata(store, workspace.name, workspace.timezone)
     checked, found = 0, []
     try:
-        if not options.dry_run:
-            _acquire(lock, clock)
+        left_behind = None if options.dry_run else _acquire(lock, clock)
         fenced = store if options.dry_run else FencedStore(store, lock)
         for path, reason in _renewing(inspect(fenced, workspace.name), lock, clock):
             checked += 1
             if reason is not None:
                 found.append(_report(fenced, workspace, path, reason, options))
+        if left_behind is not None:
+            record_died(fenced, workspace.name, left_behind)
     except LakeError as problem:
         return RepairResult(workspace.name, checked, tuple(found), problem)
     finally:
@@ -85,14 +87,12 @@ def repair(
     return RepairResult(workspace.name, checked, tuple(found))
 
 
-def _acquire(lock: WorkspaceLock, clock: Clock) -> None:
+def _acquire(lock: WorkspaceLock, clock: Clock) -> LockOwner | None:
     while True:
         try:
-            lock.acquire()
+            return lock.acquire()
         except LeaseUnclear as unclear:
             asyncio.run(clock.sleep(unclear.seconds))
-        else:
-            return
 
 
 def unowned_files(store: Store) -> list[str]:
