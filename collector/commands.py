@@ -122,7 +122,7 @@ def plan_all(
     if not find_lake(config, _any_store(config)):
         log.info("there is no lake at %s yet: a run makes it", config.lake)
     for workspace in config.workspaces:
-        lake = WorkspaceLake(stores(workspace.name), workspace, lambda: max(now, SystemClock().now()))
+        lake = WorkspaceLake.of(stores(workspace.name), workspace, max(now, SystemClock().now()))
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone)
         plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).spans), now, selection))
     kept = [windows for windows, _ in limit_requests(plans, max_requests)]

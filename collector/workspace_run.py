@@ -53,7 +53,7 @@ class WorkspaceRun:
         self._lock = WorkspaceLock(store, workspace.name, env.clock, options.run_id, env.process, options.as_of)
         fenced = FencedStore(store, self._lock)
         self._started = env.clock.now()
-        self._lake = WorkspaceLake(fenced, workspace, lambda: max(options.as_of, env.clock.now()))
+        self._lake = WorkspaceLake.of(fenced, workspace, max(options.as_of, self._started))
         api = ApiClient(workspace, env.transport, env.clock)
         resources = FetchResources(env.throttle(workspace), env.connections, env.clock, env.rng, env.stop)
         self._fetcher = WorkspaceFetcher(workspace, api, resources, options.as_of, as_of_given=options.as_of_given)

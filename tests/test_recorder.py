@@ -65,7 +65,7 @@ def record(store: LocalStore, answers: int, limits: RecorderLimits, points: Poin
     """Record the answers, land them, and return the recorder."""
 
     async def main() -> Recorder:
-        lake = WorkspaceLake(store, make_workspace(), lambda: NOW)
+        lake = WorkspaceLake.of(store, make_workspace(), NOW)
         resources = RecorderResources(SystemClock(), partial(on_a_thread, None), asyncio.Semaphore(1), points, limits)
         recorder = Recorder(lake, LandingId("run", NOW, NOW), resources)
         async with asyncio.TaskGroup() as tasks:

@@ -29,7 +29,7 @@ from collector.lake.store import NO_FILE, DamagedFile
 from collector.lake.tables import LOG, RESTATEMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -43,27 +43,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceLake:
-    """One workspace's part of a lake. `now` gives the later of the run's `as_of` and the machine's clock."""
+    """One workspace's part of a lake, and the rules of its coverage."""
 
     store: Store
-    settings: Workspace
-    now: Callable[[], datetime]
+    workspace: str
+    zone: ZoneInfo
+    rules: CoverageRules
 
-    @property
-    def workspace(self) -> str:
-        """The workspace's name."""
-        return self.settings.name
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone of its days."""
-        return self.settings.timezone
-
-    @property
-    def rules(self) -> CoverageRules:
-        """The rules of its coverage. They are asked for anew: a process may be suspended for hours."""
-        settings = self.settings
-        return CoverageRules(settings.refresh_after, settings.settle, settings.lookback, self.now() + TRUSTED_CLOCK)
+    @classmethod
+    def of(cls, store: Store, workspace: Workspace, now: datetime) -> WorkspaceLake:
+        """The lake of a workspace of the config. `now`: the later of the run's `as_of` and the machine's clock."""
+        rules = CoverageRules(workspace.refresh_after, workspace.settle, workspace.lookback, now + TRUSTED_CLOCK)
+        return cls(store, workspace.name, workspace.timezone, rules)
 
 
 @dataclass(frozen=True, slots=True)
