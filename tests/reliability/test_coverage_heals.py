@@ -46,6 +46,9 @@ def test_a_data_file_that_was_rewritten_is_fetched_again(tmp_path: Path) -> None
     with site.served():
         assert site.night.run(NOW).exit_code == 0
         rewrite(site.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet", 3)
+        repaired = site.night.call("repair", "--dry-run", "--json")
+        (found,) = repaired.report["workspaces"][0]["found"]
+        assert (repaired.exit_code, "it has 3 rows, and was written with 31" in found["reason"]) == (5, True)
         planned = site.night.call("plan", "--json", "--as-of", NOW.isoformat())
         assert planned.report["by_reason"]["gap"] == 1
         again = site.night.run(NOW)
