@@ -107,7 +107,7 @@ def current_coverage(lake: WorkspaceLake) -> CoverageState:
     """The coverage as it will be once the pending journals are landed. Writes nothing."""
     pending = pending_journals(lake.store, lake.workspace)
     # Journals are landed in order, so only the first of them can have been interrupted.
-    state = _recorded_coverage(lake, next(iter(pending), ""), report=True)
+    state = recorded_coverage(lake, next(iter(pending), ""), report=True)
     for files in pending.values():
         try:
             journal = read_journal(lake.store, files)
@@ -119,7 +119,7 @@ def current_coverage(lake: WorkspaceLake) -> CoverageState:
     return state
 
 
-def _recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) -> CoverageState:
+def recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) -> CoverageState:
     """The coverage as the table has it, as far as it can be believed and its data files are in place.
 
     A partition whose file was removed or replaced is voided here. `interrupted`: see `void_changed_files`.
@@ -134,7 +134,7 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
     store, workspace, landing = lake.store, lake.workspace, journal.landing_id
     # What this journal answers in a voided partition is covered again below, since these rows are in the file that the
     # merge makes.
-    recorded = _recorded_coverage(lake, landing.name, report=report)
+    recorded = recorded_coverage(lake, landing.name, report=report)
     counts, data, restated = LandingCounts(), [], []
     try:
         for partition, windows in partitions(workspace, journal):

@@ -344,6 +344,18 @@ class FencedStore:
             raise
 
 
+def read_lock(store: Store, workspace: str, now: datetime) -> str:
+    """The run that holds the lock, or left it behind, as a sentence; empty where there is none. Takes no lock."""
+    found = get(store, paths.lock(workspace), _LIMIT)
+    owner = _read_owner(found[0]) if found else None
+    if owner is None:
+        return ""
+    began = f"{owner.started:%Y-%m-%dT%H:%M:%SZ}"
+    if owner.process.has_exited() or owner.until <= now:
+        return f"run {owner.run_id}, started {began}, did not end: the next run continues from its data"
+    return f"run {owner.run_id} is at work since {began} (pid {owner.process.pid} on {owner.process.host})"
+
+
 def _read_owner(data: bytes) -> LockOwner | None:
     """The content of a lock file; None if it is damaged: such a file locks nothing."""
     try:
