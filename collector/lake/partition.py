@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from collector.buckets import month_of, month_span
 from collector.lake.journal import read_points
-from collector.lake.merge import bucket_numbers, hour_timestamps, merge, row_keys, series_ranks
+from collector.lake.merge import bucket_months, bucket_numbers, hour_timestamps, merge, row_keys, series_ranks
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet, stage_parquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 LANDING = "collector.landing"
 """The footer key of the landing that wrote a data file."""
+
+PLACE = "collector.partition"
+"""The footer key of the path that a data file was written for: at another path its rows would be read as others'."""
 
 REPLACED = "collector.replaced"
 """The footer key of the landing that wrote the version which was merged; empty where there was no file."""
@@ -119,6 +122,7 @@ def merge_partition(
         # By these two keys the next run recognizes the files of a landing that died before the coverage was published.
         footer_metadata = {
             LANDING: journal.landing_id.name,
+            PLACE: partition.path,
             REPLACED: file.footer_metadata().get(LANDING, "") if file else "",
         }
         staged = _stage(store, table, groups, footer_metadata, sizes.group)
@@ -141,6 +145,28 @@ def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], 
         ranks = series[start : start + step]
         of_batch = windows.filter(pc.and_(pc.greater_equal(rank, ranks[0]), pc.less_equal(rank, ranks[-1])))
         yield SeriesBatch(of_batch, _key_at(of_batch, ids, 0), _key_at(of_batch, ids, of_batch.num_rows - 1))
+
+
+def check_rows(file: LakeParquetFile, partition: Partition) -> None:
+    """Read all of a data file that was not written as it is: its rows must be the partition's, sorted, each key once.
+
+    Raises DamagedFile. Merging relies on all of this, so a file without it would go on showing wrong rows.
+    """
+    place = file.footer_metadata().get(PLACE, partition.path)
+    if place != partition.path:
+        raise file.damaged(f"it is the file of {place}")
+    table = table_of(partition)
+    rows = file.table(table.schema, table.texts)
+    if not rows.num_rows:
+        return
+    buckets = bucket_numbers(table.unit, rows[table.time_column])
+    months = bucket_months(table.unit, buckets)
+    if months != [partition.month]:
+        raise file.damaged(f"it contains rows of {', '.join(str(month) for month in months)}")
+    (rank,) = series_ranks([rows], table.ids)
+    keys = row_keys(rank, buckets)
+    if not pc.all(pc.greater(keys[1:], keys[:-1]), min_count=0).as_py():
+        raise file.damaged("its rows are not in order, or one of them is there twice")
 
 
 class PartitionReader:
