@@ -60,11 +60,10 @@ def stage_parquet(
             schema,
             compression="zstd",
             store_schema=False,
-            write_page_index=True,
             write_page_checksum=True,
             sorting_columns=[pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
             or None,
-            **(options or {}),
+            **{"write_page_index": True, **(options or {})},
         ) as writer,
     ):
         yield StagedParquet(stage, writer)
