@@ -49,13 +49,14 @@ def last_landing(store: Store, path: str) -> str:
         return file.footer_metadata().get(LAST_LANDING, "")
 
 
-def append(store: Store, table: Table, path: str, rows: pa.Table, landing: str) -> Replacement | None:
-    """Stage the month's file with the rows of a landing behind those that it has.
+def append(store: Store, table: Table, path: str, parts: Sequence[pa.Table], landing: str) -> Replacement | None:
+    """Stage the month's file with the rows of a landing, in several parts, behind those that it has.
 
     None where the landing has added its rows already, or there are none. Raises LakeError.
     """
-    if not rows.num_rows:
+    if not parts:
         return None
+    rows = pa.concat_tables(parts).unify_dictionaries()
     file = LakeParquetFile.open(store, path)
     if file is None:
         return _stage(store, table, path, rows, landing)
@@ -82,13 +83,6 @@ def restatement_rows(partition: Partition, restated: pa.Table, zone: ZoneInfo) -
     for name in ("old_value", "revision", "previous_collected_at", "collected_at", "run_id"):
         columns[name] = restated[name]
     return _rows_of(RESTATEMENTS, columns)
-
-
-def joined(table: Table, parts: Sequence[pa.Table]) -> pa.Table:
-    """Rows of a table from several places."""
-    if not parts:
-        return table.schema_in_memory.empty_table()
-    return pa.concat_tables([table.schema_in_memory.empty_table(), *parts]).unify_dictionaries()
 
 
 def log_rows(journal: Journal, zone: ZoneInfo) -> pa.Table:

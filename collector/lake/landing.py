@@ -145,9 +145,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
         # The month of `as_of`, which comes from the journal: a landing that is repeated, even in another month, finds
         # the same file.
         path = paths.monthly_file(RESTATEMENTS.name, workspace, landing.as_of.date())
-        restatements = append(store, RESTATEMENTS, path, append_tables.joined(RESTATEMENTS, restated), landing.name)
+        restatements = append(store, RESTATEMENTS, path, restated, landing.name)
         log_rows = append(
-            store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name
+            store, LOG, _log_path(lake, journal), [append_tables.log_rows(journal, lake.zone)], landing.name
         )
         after = _with_journal(lake, recorded, journal)
         # The coverage lists the versions of the data files that are about to be published. A bucket's store does not

@@ -152,11 +152,12 @@ class LakeParquetFile:
 
     def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:
         file = self._parquet_file(dictionaries)
-        names = file.schema_arrow.names
+        found = file.schema_arrow
+        names = found.names
         if not names or names != schema.names[: len(names)]:
             raise self.damaged(f"its columns are {', '.join(names)}")
-        for field in file.schema_arrow:
-            declared, stored = _value_type(schema.field(field.name).type), _value_type(field.type)
+        for field, column in zip(found, schema, strict=False):
+            declared, stored = _value_type(column.type), _value_type(field.type)
             if stored != declared:
                 raise self.damaged(f"its column {field.name} is {stored}, not {declared}")
         return file
@@ -202,8 +203,9 @@ class LakeParquetFile:
 
 def _with_later_columns(rows: pa.Table, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows with nulls in the columns of the schema, or those named, that they lack."""
+    present = set(rows.column_names)
     for name in schema.names if columns is None else columns:
-        if name not in rows.column_names:
+        if name not in present:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, schema.field(name).type))
     return rows
 

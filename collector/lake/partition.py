@@ -170,10 +170,10 @@ class PartitionReader:
         # A binary search instead of a column of keys: it looks at some twenty rows of a row group.
         return self._take(lambda rows: bisect_left(range(rows.num_rows), key, key=self._key_of(rows)))
 
-    def up_to(self, key: Key, schema: pa.Schema) -> pa.Table:
-        """The rows of the series up to the key's own, as one table; an empty table of `schema` where there are none."""
+    def up_to(self, key: Key, none: pa.Table) -> pa.Table:
+        """The rows of the series up to the key's own, as one table; `none`, which is empty, where there are none."""
         parts = self._take(lambda rows: bisect_right(range(rows.num_rows), key, key=self._key_of(rows)))
-        return pa.concat_tables([schema.empty_table(), *parts]).unify_dictionaries()
+        return pa.concat_tables([none, *parts]).unify_dictionaries()
 
     def rest(self) -> Iterator[pa.Table]:
         """All rows that are left."""
@@ -278,7 +278,7 @@ def _merge_batches(
     for batch, points in answers:
         yield from reader.before(batch.first)
         # Batches end at a series, never inside one, so all rows that these answers can match are in `existing`.
-        existing = reader.up_to(batch.last, points.schema)
+        existing = reader.up_to(batch.last, points.slice(0, 0))
         merged = merge(existing, points, ids)
         changes.added += merged.added
         changes.unchanged += merged.unchanged
