@@ -186,16 +186,10 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
 
     Entries are read one after the other. Raises LakeError.
     """
-    # The windows' lists, entry by entry, and then back in the order of the windows: `indices` says where each belongs.
-    # Concatenated, it is a permutation of the windows' positions, and sorting a permutation gives its inverse. An entry
-    # is read at most once for these windows, and only its lists for them are kept.
-    parts, indices = [], []
-    for number in pc.unique(windows["entry"]).to_pylist():
-        of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
-        lists = _lists_of(store, journal.files[number]) if journal.lists is None else journal.lists
-        parts.append(lists.take(windows["row"].take(of_entry)))
-        indices.append(of_entry)
-    lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
+    if journal.lists is None:
+        lists = _read_lists(store, journal, windows)
+    else:
+        lists = journal.lists.take(windows["row"]).combine_chunks()
 
     # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
     # `first`, the column after `names`, is replaced by the bucket that is computed from it.
@@ -205,6 +199,19 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), values.offsets, parents)
     rows = rows.set_column(len(names), "bucket", buckets)
     return rows.append_column("value", pc.list_flatten(values))
+
+
+def _read_lists(store: Store, journal: Journal, windows: pa.Table) -> pa.Table:
+    """The lists of points of some windows, in the windows' order, from the entries."""
+    # Entry by entry, and then back in the order of the windows: `indices` says where each belongs. Concatenated, it is
+    # a permutation of the windows' positions, and sorting a permutation gives its inverse. An entry is read at most
+    # once for these windows, and only its lists for them are kept.
+    parts, indices = [], []
+    for number in pc.unique(windows["entry"]).to_pylist():
+        of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
+        parts.append(_lists_of(store, journal.files[number]).take(windows["row"].take(of_entry)))
+        indices.append(of_entry)
+    return pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
 
 
 def _with_places(windows: pa.Table, number: int) -> pa.Table:

@@ -25,7 +25,7 @@ from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
 from collector.lake.tables import IDS, INSTANT, DataTable, data_table
-from collector.model import Scope, Unit
+from collector.model import Scope, Span, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,12 +85,18 @@ def partitions(workspace: str, journal: Journal) -> Iterator[tuple[Partition, pa
     answered = answered.filter(pc.greater(answered["points"], pa.scalar(0, pa.int32())))
     for metric, scope, unit in _tables_of(answered):
         windows = answered.filter(of_table(answered, metric, scope, unit))
-        for month in _months(unit, windows):
+        months = _months(unit, windows)
+        for month in months:
             span = month_span(unit, month)
-            first, stop = pa.scalar(span.first, pa.int32()), pa.scalar(span.stop, pa.int32())
-            overlaps = pc.and_(pc.less(windows["first"], stop), pc.greater(windows["stop"], first))
-            if of_month := windows.filter(overlaps):  # may be empty: a month between the oldest and the newest
+            of_month = windows if len(months) == 1 else _overlapping(windows, span)
+            if of_month.num_rows:  # a month between the oldest and the newest may have none
                 yield Partition(workspace, metric, scope, unit, month), of_month
+
+
+def _overlapping(windows: pa.Table, span: Span) -> pa.Table:
+    """The windows that have buckets of the span."""
+    first, stop = pa.scalar(span.first, pa.int32()), pa.scalar(span.stop, pa.int32())
+    return windows.filter(pc.and_(pc.less(windows["first"], stop), pc.greater(windows["stop"], first)))
 
 
 def of_table(rows: pa.Table, metric: str, scope: Scope, unit: Unit) -> pa.ChunkedArray:
@@ -154,7 +160,9 @@ def series_batches(
     step = max(1, rows // longest)
     for start in range(0, len(series), step):
         ranks = series[start : start + step]
-        of_batch = windows.filter(pc.and_(pc.greater_equal(rank, ranks[0]), pc.less_equal(rank, ranks[-1])))
+        of_batch = windows
+        if len(ranks) < len(series):  # else they are one batch, as in most workspaces
+            of_batch = windows.filter(pc.and_(pc.greater_equal(rank, ranks[0]), pc.less_equal(rank, ranks[-1])))
         yield SeriesBatch(of_batch, _key_at(of_batch, ids, 0), _key_at(of_batch, ids, of_batch.num_rows - 1))
 
 
