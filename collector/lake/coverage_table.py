@@ -181,7 +181,7 @@ def data_files(store: Store, workspace: str) -> dict[Partition, Version]:
 
 def read_record(store: Store, path: str, version: Version) -> tuple[FileRecord, str]:
     """A data file as it is now, and the landing that wrote the version which it replaced (empty if none)."""
-    file = LakeParquetFile.open(store, path)
+    file = LakeParquetFile.open_footer(store, path)
     if file is None:
         return FileRecord(version, "", 0, 0), ""
     with file:

@@ -80,11 +80,7 @@ def land(lake: WorkspaceLake, journal: Journal, *, report: bool = False) -> Land
 
     `report`: whether data files that are missing or were changed are logged, which the plan does otherwise.
     """
-    counts = LandingCounts()
-    # The log is the last file of a landing. Where it names the landing, everything else is published, and the run that
-    # did so died before all of the journal was deleted.
-    if last_landing(lake.store, _log_path(lake, journal)) != journal.landing_id.name:
-        counts = _merge(lake, journal, report=report)
+    counts = _merge(lake, journal, report=report)
     delete_journal(lake.store, journal.files)
     return counts
 
@@ -99,7 +95,12 @@ def recover(lake: WorkspaceLake) -> LandingCounts:
         journal = _read_readable(lake, files)
         if journal is not None:
             log.info("workspace %s: landing journal %s, which an interrupted run left behind", lake.workspace, name)
-            counts += land(lake, journal, report=True)
+            # The log is the last file of a landing. Where it names the landing, everything else is published, and the
+            # run that did so died before all of the journal was deleted.
+            if last_landing(lake.store, _log_path(lake, journal)) == journal.landing_id.name:
+                delete_journal(lake.store, journal.files)
+            else:
+                counts += land(lake, journal, report=True)
     return counts
 
 
@@ -145,9 +146,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
         # The month of `as_of`, which comes from the journal: a landing that is repeated, even in another month, finds
         # the same file.
         path = paths.monthly_file(RESTATEMENTS.name, workspace, landing.as_of.date())
-        restatements = append(store, RESTATEMENTS, path, append_tables.joined(RESTATEMENTS, restated), landing.name)
+        restatements = append(store, RESTATEMENTS, path, restated, landing.name)
         log_rows = append(
-            store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name
+            store, LOG, _log_path(lake, journal), [append_tables.log_rows(journal, lake.zone)], landing.name
         )
         after = _with_journal(lake, recorded, journal)
         # The coverage lists the versions of the data files that are about to be published. A bucket's store does not

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -212,7 +212,7 @@ class WorkspaceLock:
         Raises LakeBusy if another run was faster, and the store's error if not.
         """
         content, expected = replaced or (b"", NO_FILE)
-        data = orjson.dumps(asdict(replace(self._owner, until=self._clock.now() + LEASE)))
+        data = orjson.dumps(replace(self._owner, until=self._clock.now() + LEASE))
         for _ in range(_ATTEMPTS):
             try:
                 self._version = put(self._store, self._path, data, expected)
