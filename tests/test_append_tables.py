@@ -147,7 +147,7 @@ class _FooterStore(LocalStore):
 
 
 def test_what_needs_a_footer_opens_the_footer(tmp_path: Path) -> None:
-    """No complete file is opened for its last landing, nor for the record of a data file whose version differs."""
+    """No complete file is opened for its last landing, nor for a data file that a copy gave another version."""
     store = _FooterStore(tmp_path, paths.internal_folder("acme"))
     data = paths.Partition.of("sessions_app_daily/workspace=acme/month=2026-11-01/data.parquet")
     assert data is not None
@@ -155,8 +155,10 @@ def test_what_needs_a_footer_opens_the_footer(tmp_path: Path) -> None:
     store.publish(
         Replacement(data.path, stage_table(store, rows_of("run-1", 3), (), {"collector.landing": "x"}), NO_FILE)
     )
+    size = (tmp_path / data.path).stat().st_size
+    before = coverage_table.CoverageState(files={data.path: coverage_table.FileRecord("before the copy", "x", size, 3)})
     store.opened = 0
     assert last_landing(store, PATH) == "run-1"
-    state = coverage_table.void_changed_files(store, "acme", coverage_table.CoverageState(), report=False)
+    state = coverage_table.void_changed_files(store, "acme", before, report=False)
     assert (state.files[data.path].landing, state.files[data.path].rows) == ("x", 3)
     assert store.opened == 0

@@ -95,6 +95,11 @@ class WatchedFile(io.FileIO):
         self.steps.take_file_step("read", self._path)
         return super().read(size) or b""
 
+    def readall(self) -> bytes:
+        """Read to the end."""
+        self.steps.take_file_step("read", self._path)
+        return super().readall() or b""
+
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer."""
         self.steps.take_file_step("read", self._path)
