@@ -18,9 +18,9 @@ def main() -> NoReturn:
 
     After the end a signal changes nothing, so that it cannot replace the exit code.
     """
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the caller closed it; no file of the lake may get its descriptor number
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as it runs
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # as long as it runs
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     # Arrow's own allocator returns freed memory at once, and each next column then costs page faults: a third of a

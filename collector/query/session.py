@@ -84,6 +84,8 @@ class Session:
 
         An exception that a signal raises in this thread interrupts the statement. Raises QueryRefused, LakeError.
         """
+        if not _is_text(text):
+            raise QueryRefused("the statement is not valid UTF-8 text: save it as UTF-8")
         with self._translate_errors():
             queries = [self._judged(statement) for statement in self._connection.extract_statements(text)]
         self._register_changed_tables()
@@ -174,6 +176,15 @@ class Session:
         except (duckdb.Error, pa.ArrowException) as error:
             scan_failed = isinstance(error, (duckdb.InvalidInputException, duckdb.IOException, pa.ArrowException))
             raise (self._files.error() if scan_failed else None) or QueryRefused(_one_line(error)) from error
+
+
+def _is_text(text: str) -> bool:
+    """Whether all of it was decoded. Python keeps bytes of arguments and stdin that are not UTF-8 as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _explained(query: str) -> str:

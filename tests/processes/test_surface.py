@@ -237,10 +237,18 @@ def test_a_closed_pipe_gives_no_traceback(site: Site, arguments: list[str]) -> N
 
 
 def test_closed_streams_do_not_matter(site: Site) -> None:
-    """`collector plan >&- 2>&-`: started without streams, the program gives its exit code all the same."""
-    line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan >&- 2>&-'
+    """`collector plan <&- >&- 2>&-`: started without streams, the program gives its exit code all the same."""
+    line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" plan <&- >&- 2>&-'
     wait = subprocess.run(["sh", "-c", line], env={**os.environ, **site.night.environ}, timeout=60)
     assert wait.returncode == 0
+
+
+def test_closed_standard_input_is_an_empty_one(site: Site) -> None:
+    """`collector sql <&-` has no statement to execute, and no traceback."""
+    line = f'exec "{sys.executable}" -m collector --config "{site.night.config}" sql <&-'
+    ended = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False, text=True)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 0
 
 
 ENDING = """

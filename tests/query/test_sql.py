@@ -433,6 +433,13 @@ def test_a_folder_that_is_no_partition_is_an_error_of_the_lake(daily: Night) -> 
     assert "collector repair --foreign" in refused.stderr
 
 
+def test_a_statement_that_is_not_text_is_refused(daily: Night) -> None:
+    """Bytes that are not UTF-8, such as those of a script saved as Latin-1: exit 2, in one line."""
+    refused = sql(daily, "SELECT '\udcff' AS x")
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+    assert "not valid UTF-8" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "path", ["month=2026-11-01/data (1).parquet", "month=2026-11-01/part-0.parquet", "month=2026-11-02/data.parquet"]
 )
