@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from collector.buckets import end_of_closed, span_of_dates, start_of
 from collector.coverage import Coverage, CoveredSpans, answered_spans, missing_spans, pack, stale_spans
-from collector.metrics import METRICS, Metric
+from collector.metrics import DEFAULT_METRICS, Metric
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
 from collector.windows import SpanGroup, Windows
 
@@ -34,11 +36,24 @@ class ConfiguredSeries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line narrows a plan to: apps by name (empty: all), and dates to read again, both included."""
+    """What the command line narrows a plan to: apps, segments, metrics by name (empty: all), and dates to read again.
+
+    The dates are both included.
+    """
 
     apps: frozenset[str] = frozenset()
     first: date | None = None
     last: date | None = None
+    segments: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+    def has(self, series: Series) -> bool:
+        """Whether the series is of the named apps, segments and metrics."""
+        return (
+            (not self.apps or series.app in self.apps)
+            and (not self.segments or series.segment in self.segments)
+            and (not self.metrics or series.key.metric in self.metrics)
+        )
 
     @property
     def forced(self) -> bool:
@@ -50,19 +65,18 @@ ALL = Selection()
 
 
 def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
-    """Every series that the config names, in the order of metric, scope, app_id, segment_id, unit.
+    """Every series that the config names: by metric (in the config's order), event, scope, app_id, segment_id, unit.
 
-    That is the order of the lake's rows. Answers come in about this order, so a landing, which goes through the rows
-    in order, reads each entry of its journal about once.
+    Within a table, that is the order of the lake's rows. Answers come in about this order, so a landing, which goes
+    through the rows in order, reads each entry of its journal about once.
     """
     return (
-        _configure(workspace, metric, scope, unit, app, segment)
-        for metric in METRICS.values()
-        for scope in metric.scopes
-        if scope in workspace.scopes
+        _configure(workspace, metric, event, scope, unit, app, segment)
+        for metric, units_of_scope in _units_by_scope(workspace)
+        for event in (sorted(workspace.events) if metric.has_events else (None,))
+        for scope, units in units_of_scope.items()
         for app, segment in _members(workspace, scope)
-        for unit in metric.units
-        if unit in workspace.units
+        for unit in units
     )
 
 
@@ -96,7 +110,7 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Sel
     planned: dict[object, list[tuple[SpanGroup, Reason]]] = {}
     for configured in configured_series(workspace):
         series = configured.series
-        if selection.apps and series.app not in selection.apps:
+        if not selection.has(series):
             continue
         covered = coverage.get(series.key, ())
         same = (series.unit, configured.start, configured.end, covered)
@@ -173,11 +187,27 @@ def _reason(window: Span, holes: Sequence[Span], covered: CoveredSpans) -> Reaso
     return Reason.NEW if not covered or missing[-1].stop > covered[-1].span.stop else Reason.GAP
 
 
+def _units_by_scope(workspace: Workspace) -> Iterator[tuple[Metric, dict[Scope, list[Unit]]]]:
+    """What is wanted of each metric."""
+    for metric, tables in groupby(workspace.wanted_tables(), key=itemgetter(0)):
+        units: dict[Scope, list[Unit]] = {}
+        for _, scope, unit in tables:
+            units.setdefault(scope, []).append(unit)
+        yield metric, units
+
+
 def _configure(
-    workspace: Workspace, metric: Metric, scope: Scope, unit: Unit, app: App | None, segment: Segment | None
+    workspace: Workspace,
+    metric: Metric,
+    event: str | None,
+    scope: Scope,
+    unit: Unit,
+    app: App | None,
+    segment: Segment | None,
 ) -> ConfiguredSeries:
-    key = SeriesKey(metric.name, scope, unit, app.id if app else None, segment.id if segment else None)
-    series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None)
+    key = SeriesKey(metric.name, scope, unit, app.id if app else None, segment.id if segment else None, event)
+    counted = "" if metric.name in DEFAULT_METRICS else metric.name if event is None else f"{metric.name} {event!r}"
+    series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None, counted)
     # Its own date wins over the inherited one; where app and segment both have one, both must hold.
     starts = [member.start for member in (app, segment) if member and member.start]
     ends = [member.end for member in (app, segment) if member and member.end]

@@ -23,7 +23,7 @@ from collector.lake.merge import bucket_numbers, hour_timestamps, merge, row_key
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet, stage_parquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
-from collector.lake.tables import IDS, INSTANT, DataTable, data_table
+from collector.lake.tables import IDS, INSTANT, VALUE_TYPES, DataTable, data_table
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
@@ -229,7 +229,8 @@ def _row_groups(file: LakeParquetFile | None, table: DataTable) -> Iterator[pa.T
 def _points_as_rows(store: Store, journal: Journal, partition: Partition, windows: pa.Table) -> pa.Table:
     """The windows' points in the partition's month, in the columns that `_row_groups` gives."""
     names = _names_in_memory(table_of(partition))
-    points = read_points(store, journal, windows, [name for name in IDS if name in names])
+    kind = VALUE_TYPES[table_of(partition).metric.type]
+    points = read_points(store, journal, windows, [name for name in IDS if name in names], kind)
     span = month_span(partition.unit, partition.month)
     # Points are sorted by series and bucket, each once: windows are sorted, those of a series do not overlap, and each
     # has its points in order. `merge` relies on it. Only windows across a month's end have points of two months.

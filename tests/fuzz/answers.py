@@ -74,7 +74,7 @@ def check(data: bytes) -> None:
     plain = _plain_points(reply, workspace, window)
     if plain is not None:
         assert isinstance(outcome, Reply)
-        assert dict(zip(outcome.points.buckets, outcome.points.sessions, strict=True)) == plain
+        assert dict(zip(outcome.points.buckets, outcome.points.values, strict=True)) == plain
     for text in texts:
         _assert_fit_for_logs(text, rest)
     _, *repeated = _told(workspace, window, [_sound(window), reply, reply])
@@ -86,8 +86,8 @@ def assert_points(points: Points, span: Span) -> None:
     buckets = list(points.buckets)
     assert buckets == sorted(set(buckets))
     assert all(type(bucket) is int and bucket in span for bucket in buckets)
-    assert len(points.sessions) == len(buckets)
-    assert all(type(count) is int and 0 <= count < 2**63 for count in points.sessions)
+    assert len(points.values) == len(buckets)
+    assert all(type(count) is int and 0 <= count < 2**63 for count in points.values)
 
 
 def _plain_points(reply: Response, workspace: Workspace, window: Window) -> dict[int, int] | None:
@@ -163,7 +163,7 @@ def _sound(window: Window) -> Response:
 def _comparable(outcome: Reply | ApiError) -> tuple[object, ...]:
     if isinstance(outcome, Reply):
         points = outcome.points
-        return (list(points.buckets), list(points.sessions), points.warning, outcome.http_status, outcome.headers)
+        return (list(points.buckets), list(points.values), points.warning, outcome.http_status, outcome.headers)
     return (type(outcome), str(outcome), outcome.http_status, outcome.headers)
 
 
