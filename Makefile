@@ -13,10 +13,12 @@ export CONFIG
 COLLECTOR := $(BIN)/collector --config "$$CONFIG"
 
 # make itself ends with 2 whatever the program's exit code is, so the last line of `make collect` says which one it was.
-# make sends a SIGTERM to the shell alone, which passes it on and waits for what the program lands.
+# make sends a SIGTERM to the shell alone, which passes it on and waits for what the program lands. One that comes before
+# the shell knows the program's pid is passed on as soon as it does.
 define say_exit_code
-trap 'kill -TERM $$pid' TERM; trap : INT; \
+pid=; stop=; trap 'stop=1; test -z "$$pid" || kill -TERM $$pid' TERM; trap : INT; \
 $(1) & pid=$$!; \
+test -z "$$stop" || kill -TERM $$pid; \
 wait $$pid; code=$$?; \
 while kill -0 $$pid 2>/dev/null; do wait $$pid; code=$$?; done; \
 case $$code in \

@@ -33,7 +33,7 @@ from collector.lake.recorder import PointBudget, RecorderLimits, RecorderResourc
 from collector.lake.repair import repair, unowned_files
 from collector.lake.store import LakeError
 from collector.lake.stores import store_factory
-from collector.plan import plan
+from collector.plan import nightly_requests, plan
 from collector.run import run
 from collector.windows import limit_requests
 
@@ -88,6 +88,8 @@ def run_collection(config: Config, options: RunOptions, watch: Watch, seconds: f
 
     Raises RunCancelled, and NetworkError where the environment's proxies or certificates cannot be used.
     """
+    if options.max_requests is not None:
+        warn_if_bound_is_low(config, options.as_of, options.selection, options.max_requests)
     return asyncio.run(_run_collection(config, options, watch, seconds))
 
 
@@ -111,8 +113,11 @@ def make_ready(config: Config) -> bool:
 
 def plan_all(
     config: Config, now: datetime, selection: Selection, max_requests: int | None
-) -> list[tuple[Workspace, Windows]]:
-    """What a run would request, by workspace. Reads the lake; writes nothing, requests nothing. Raises LakeError."""
+) -> list[tuple[Workspace, Windows, int]]:
+    """What a run would request, by workspace, and what a night with nothing missing requests.
+
+    Reads the lake; writes nothing, requests nothing. Raises LakeError.
+    """
     plans, stores = [], store_factory(config.lake, config.storage)
     if not find_lake(config, _any_store(config)):
         log.info("there is no lake at %s yet: a run makes it", config.lake)
@@ -120,8 +125,21 @@ def plan_all(
         lake = WorkspaceLake.of(stores(workspace.name), workspace, max(now, SystemClock().now()))
         metadata.check_metadata(lake.store, workspace.name, workspace.timezone)
         plans.append(plan(workspace, as_coverage(landing.current_coverage(lake).spans), now, selection))
-    kept = (windows for windows, _ in limit_requests(plans, max_requests))
-    return list(zip(config.workspaces, kept, strict=True))
+    kept = [windows for windows, _ in limit_requests(plans, max_requests)]
+    nightly = warn_if_bound_is_low(config, now, selection, max_requests)
+    return list(zip(config.workspaces, kept, nightly, strict=True))
+
+
+def warn_if_bound_is_low(config: Config, now: datetime, selection: Selection, max_requests: int | None) -> list[int]:
+    """What a night with nothing missing requests, by workspace. Logs where a bound is below the sum."""
+    nightly = [nightly_requests(workspace, now, selection) for workspace in config.workspaces]
+    if max_requests is not None and max_requests < sum(nightly) and not selection.forced:
+        log.warning(
+            "--max-requests %d is less than one night needs (%d windows: new buckets and the lookback): series take "
+            "turns, and nothing older is reached",
+            max_requests, sum(nightly),
+        )  # fmt: skip
+    return nightly
 
 
 def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult], list[str]]:

@@ -1,29 +1,31 @@
 """What a run requests: wanted minus covered, plus the lookback. Pure.
 
-In: a workspace's config, its coverage, the instant that counts as now. Out: windows, newest first, all series of one
-span together. Nothing here reads the lake or the clock, and only closed buckets are ever requested.
+In: a workspace's config, its coverage, the instant that counts as now. Out: windows, each series' newest first, all
+series of one span together. Nothing here reads the lake or the clock, and only closed buckets are ever requested.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache, partial
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from collector.buckets import end_of_closed, span_of_dates, start_of
-from collector.coverage import Coverage, CoveredSpans, answered_spans, missing_spans, pack, stale_spans
-from collector.metrics import DEFAULT_METRICS, Metric
+from collector.coverage import Coverage, CoveredSpan, CoveredSpans, answered_spans, missing_spans, pack, stale_spans
+from collector.metrics import DEFAULT_METRICS, SHARED, Metric, QuotaGroup
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
 from collector.windows import SpanGroup, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from collector.config.settings import App, Segment, Workspace
-    from collector.windows import RecencyKey
+    from collector.windows import Turn
 
 
 class ConfiguredSeries(NamedTuple):
@@ -102,9 +104,14 @@ def wanted_span(configured: ConfiguredSeries, workspace: Workspace, covered: Cov
 
 
 def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Selection = ALL) -> Windows:
-    """The windows to request, newest first."""
-    recency = cache(partial(_recency, workspace))
-    groups: dict[tuple[Unit, Span], SpanGroup] = {}
+    """The windows to request.
+
+    Each series' newest window comes first, then each one's second newest. Among equals, windows with a bucket that was
+    never answered come first, then those whose answers are oldest: whatever limits a run, the newest buckets come
+    first, and series take turns.
+    """
+    groups: dict[tuple[Turn, Span], SpanGroup] = {}
+    places = {choice.name: place for place, choice in enumerate(workspace.metrics)}
     # Thousands of series share a handful of dates and coverages, and what is planned follows from these alone: it is
     # worked out once for each such set, and the series are then only listed.
     planned: dict[object, list[tuple[SpanGroup, Reason]]] = {}
@@ -113,34 +120,65 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Sel
         if not selection.has(series):
             continue
         covered = coverage.get(series.key, ())
-        same = (series.unit, configured.start, configured.end, covered)
+        same = (series.key.metric, series.unit, configured.start, configured.end, covered)
         if same not in planned:
-            # Sets that differ may share a span. They share its group too, so that all series of a span are requested
-            # one after another: their answers have the same times, which the decoder recognizes at once.
-            planned[same] = [
-                (groups.setdefault((series.unit, span), SpanGroup(recency(series.unit, span), span)), reason)
-                for span, reason in _windows_of(configured, workspace, covered, now, selection)
-            ]
+            # Sets that differ may share a turn and a span. They share the group too, so that all series of a span are
+            # requested one after another: their answers have the same times, which the decoder recognizes at once.
+            planned[same] = []
+            for age, (span, reason) in enumerate(_windows_of(configured, workspace, covered, now, selection)):
+                turn = _turn(workspace, series, age, span, covered, places)
+                planned[same].append((groups.setdefault((turn, span), SpanGroup(turn, span)), reason))
         for group, reason in planned[same]:
             group.series.append(series)
             group.reasons.append(reason)
     return Windows(groups.values())
 
 
-def estimated_seconds(workspace: Workspace, requests: int) -> float:
-    """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
+def nightly_requests(workspace: Workspace, now: datetime, selection: Selection = ALL) -> int:
+    """The windows of a night with nothing missing: a day after a run at `now` that was answered completely."""
+    tomorrow = now + timedelta(days=1)
+    counts: Counter[tuple[str, Unit, date | None, date | None]] = Counter()
+    for configured in configured_series(workspace):
+        if selection.has(configured.series):
+            key = configured.series.key
+            counts[key.metric, key.unit, configured.start, configured.end] += 1
+    total = 0
+    for configured in configured_series(workspace):
+        # Series that have metric, unit and dates in common have as many windows: each such set is worked out once.
+        key = configured.series.key
+        series = counts.pop((key.metric, key.unit, configured.start, configured.end), 0)
+        if series:
+            wanted = wanted_span(configured, workspace, (), now)
+            covered = (CoveredSpan(wanted, now),) if wanted else ()
+            total += series * sum(1 for _ in _windows_of(configured, workspace, covered, tomorrow, ALL))
+    return total
+
+
+def allowance(workspace: Workspace, quota: QuotaGroup = SHARED) -> int:
+    """The requests that may be sent in an hour, without the reserve."""
     limit = workspace.rate_limit
-    per_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
+    return max(1, int((quota.per_hour or limit.per_hour) * (1 - limit.reserve)))
+
+
+def estimated_seconds(workspace: Workspace, requests: int, quota: QuotaGroup = SHARED) -> float:
+    """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
+    limit, per_hour = workspace.rate_limit, allowance(workspace, quota)
     # The last hour's requests do not wait for its end: exactly `per_hour` requests need no refill of the quota.
     full_hours = max(0, requests - 1) // per_hour
     return full_hours * 3600 + (requests - full_hours * per_hour) / limit.per_second
 
 
-def _recency(workspace: Workspace, unit: Unit, span: Span) -> RecencyKey:
+def _turn(
+    workspace: Workspace, series: Series, age: int, span: Span, covered: CoveredSpans, places: Mapping[str, int]
+) -> Turn:
+    """When a window is requested, among all windows of all workspaces. `age`: its place among its series' windows."""
+    unit, answered = series.unit, answered_spans(covered)
+    times = [each.answered_at.timestamp() for each in answered if each.answered_at and each.span & span]
     # Instants, not bucket numbers: days and hours, and days of different zones, must compare. Negated, so that an
     # ascending sort gives the newest first.
     first, stop = (start_of(unit, bucket, workspace.timezone).timestamp() for bucket in (span.first, span.stop))
-    return -stop, -first, unit
+    complete = not missing_spans(span, answered)
+    return age, complete, min(times, default=-math.inf), places[series.key.metric], -stop, -first, unit
 
 
 def _windows_of(

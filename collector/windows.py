@@ -1,7 +1,7 @@
-"""Windows in the order in which they are requested: newest span first, all series of one span together. Pure.
+"""Windows in the order in which they are requested: each series' newest first, then each one's second newest. Pure.
 
-A backfill has a million windows and a few hundred spans. So each span is held once, with the series for which it is
-requested, and a `Window` is made only when it is about to be sent.
+All series of one span are together. A backfill has a million windows and a few hundred spans. So each span is held
+once, with the series for which it is requested, and a `Window` is made only when it is about to be sent.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from collector.model import Reason, Series
 
 
-RecencyKey = tuple[float, float, str]
-"""Sorts spans of all units and workspaces: by their end, then by their start, newest first; then by unit."""
+Turn = tuple[int, bool, float, int, float, float, str]
+"""Sorts windows of all workspaces, the most urgent first.
+
+The place among its series' windows (0: the newest); whether all of its buckets were answered before; when the oldest of
+these answers came (seconds since 1970; less than any, where there was none); the metric's place in the config; the
+span's end and start, newest first; its unit.
+"""
 
 
 @dataclass(slots=True)
 class SpanGroup:
-    """A span and the series for which it is requested, each for its own reason."""
+    """A span and the series for which it is requested in the same turn, each for its own reason."""
 
-    recency: RecencyKey
+    turn: Turn
     span: Span
     series: list[Series] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -38,14 +43,14 @@ class SpanGroup:
 
     def part(self, first: int, stop: int | None = None) -> SpanGroup:
         """The group with some of its series: those from `first` up to, and not including, `stop`."""
-        return SpanGroup(self.recency, self.span, self.series[first:stop], self.reasons[first:stop])
+        return SpanGroup(self.turn, self.span, self.series[first:stop], self.reasons[first:stop])
 
 
 class Windows(Collection[Window]):
-    """Windows, newest first. May be iterated more than once."""
+    """Windows in the order of their turns. May be iterated more than once."""
 
     def __init__(self, groups: Iterable[SpanGroup] = ()) -> None:
-        self.groups = sorted((group for group in groups if group.series), key=_by_recency)
+        self.groups = sorted((group for group in groups if group.series), key=_by_turn)
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -74,16 +79,16 @@ class Windows(Collection[Window]):
 
 
 def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple[Windows, Windows]]:
-    """Split each plan where `requests`, shared by all plans, are used up: the newest windows of all plans come first.
+    """Split each plan where `requests`, shared by all plans, are used up. Turns are those of all plans together.
 
     None for `requests`: nothing is left over.
     """
     if requests is None:
         return [(windows, Windows()) for windows in plans]
-    # Recency is made of instants, so groups of all workspaces compare. A plan is in this order itself, so what it keeps
+    # Turns are made of instants, so groups of all workspaces compare. A plan is in this order itself, so what it keeps
     # are its first windows: a count for each plan is enough.
     ranked = sorted(
-        (group.recency, place, len(group.series)) for place, windows in enumerate(plans) for group in windows.groups
+        (group.turn, place, len(group.series)) for place, windows in enumerate(plans) for group in windows.groups
     )
     kept = [0] * len(plans)
     for _, place, count in ranked:
@@ -93,5 +98,5 @@ def limit_requests(plans: Sequence[Windows], requests: int | None) -> list[tuple
     return [windows.split(count) for windows, count in zip(plans, kept, strict=True)]
 
 
-def _by_recency(group: SpanGroup) -> RecencyKey:
-    return group.recency
+def _by_turn(group: SpanGroup) -> Turn:
+    return group.turn

@@ -17,7 +17,7 @@ from collector import __version__
 from collector.api.client import ApiClient
 from collector.fetch.fetcher import FetchResources, WorkspaceFetcher
 from collector.lake import landing, metadata
-from collector.lake.append_tables import RunRecord, record_run
+from collector.lake.append_tables import RunRecord, record_died, record_run
 from collector.lake.covered_spans import as_coverage
 from collector.lake.journal import LandingId
 from collector.lake.landing import WorkspaceLake
@@ -184,10 +184,8 @@ class WorkspaceRun:
         """Land what a run that died left in its journal, and add its row; then plan by the coverage."""
         if not self._check_metadata():
             metadata.write_metadata(self._lake.store, self._lake.workspace, self._lake.zone)
-        dead = self._left_behind
-        if dead is not None and dead.as_of is not None:
-            died = RunRecord(dead.run_id, dead.as_of, dead.started, dead.version)
-            record_run(self._lake.store, self._lake.workspace, died)
+        if self._left_behind is not None:
+            record_died(self._lake.store, self._lake.workspace, self._left_behind)
         self._recorder.counts.landed += landing.recover(self._lake)
         coverage = self._current_coverage()
         log.debug("workspace %s: locked; %d series have coverage", self.workspace.name, len(coverage))

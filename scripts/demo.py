@@ -41,7 +41,7 @@ QUERIES = {
         FROM read_parquet('{lake}/sessions_app_hourly/**/*.parquet')
         WHERE workspace = 'acme' AND app = 'ios' GROUP BY 1 ORDER BY 2 DESC LIMIT 3""",
     "What is covered, by table": """
-        SELECT workspace, scope, unit, count(*) AS runs, min(first_start) AS first, max(last_end) AS last
+        SELECT workspace, scope, unit, count(*) AS spans, min(first_start) AS first, max(last_end) AS last
         FROM read_parquet('{lake}/coverage/**/*.parquet') GROUP BY ALL ORDER BY ALL""",
 }
 RESTATED = """

@@ -11,6 +11,7 @@ from collector.lake.tables import data_table
 from collector.metrics import METRICS
 from collector.model import Scope, Unit
 from collector.plan import configured_series, wanted_span
+from collector.simulator.options import Options
 from tests.support.site import Site
 
 if TYPE_CHECKING:
@@ -109,6 +110,61 @@ def test_a_lake_of_all_metrics_is_the_truth(tmp_path: Path) -> None:
 def _key(configured: Any) -> SeriesKey:
     key: SeriesKey = configured.series.key
     return key
+
+
+def test_a_metric_without_permission_stops_alone(tmp_path: Path) -> None:
+    """A 403 names metric and permission, and stops that metric of that workspace; everything else is collected."""
+    two = [workspace(name, "UTC", metrics=["sessions", "dau", "mau"], units=["day"]) for name in ("acme", "globex")]
+    site = Site(tmp_path, *two, options=Options(denied=frozenset({"acme/dau"})), concurrency=1)
+    with site.served():
+        done = site.night.run(site.simulation.now)
+        asked = [each for each in site.simulation.request_log.entries if each.outcome == "403"]
+        complete = expected(site)
+        complete["dau_app_daily"] = {row for row in complete["dau_app_daily"] if row[0] == "globex"}
+        assert found(site) == complete
+    assert (done.exit_code, len(asked)) == (3, 1)
+    (failure,) = done.report["failures"]
+    assert (failure["workspace"], failure["metric"], failure["event"], failure["http_status"]) == (
+        "acme",
+        "dau",
+        None,
+        403,
+    )
+    assert "kpi.dau.data_series" in failure["error"]
+    assert "make a new key" in failure["error"]
+    assert done.report["windows_skipped"] == 1
+
+
+def test_a_used_up_quota_holds_up_no_other(tmp_path: Path) -> None:
+    """With nine purchase requests an hour, sessions land completely, some purchases land, and there is no 429."""
+    apps = [{"name": f"app{number}", "id": f"id-{number}"} for number in range(12)]
+    acme = workspace("acme", "UTC", metrics=["purchases", "sessions"], units=["day"], apps=apps)
+    site = Site(tmp_path, acme, options=Options(own_pool=9))
+    with site.served():
+        done = site.night.run(site.simulation.now, "--deadline", "2s")
+        assert found(site)["sessions_app_daily"] == expected(site)["sessions_app_daily"]
+        assert found(site)["purchases_app_daily"] < expected(site)["purchases_app_daily"]
+        assert site.simulation.request_log.by_outcome["429"] == 0
+    answered = site.night.query("SELECT count(*) FROM {collection_log} WHERE metric = 'purchases' AND status = 'ok'")
+    assert 5 <= int(str(answered[0][0])) <= 9
+    assert done.exit_code == 3
+
+
+def test_a_run_can_be_narrowed_to_metrics_and_segments(tmp_path: Path) -> None:
+    """--metric and --segment narrow run and plan; an unknown name is a usage error with the nearest known one."""
+    site = Site(tmp_path, workspace("acme", "UTC", units=["day"]))
+    night, now = site.night, site.simulation.now.isoformat()
+    with site.served():
+        planned = night.call("plan", "--json", "--as-of", now, "--metric", "revenue", "--metric", "dau").report
+        (acme,) = planned["workspaces"]
+        assert [(each["name"], each["requests"]) for each in acme["quotas"]] == [("shared", 3), ("purchases", 2)]
+        assert acme["quotas"][1]["share"] == 2 / 1000
+        narrowed = night.call("plan", "--json", "--as-of", now, "--segment", "vip", "--metric", "segment_size").report
+        assert narrowed["requests"] == 1
+        assert night.run(site.simulation.now, "--metric", "dau").exit_code == 0
+        assert set(found(site)) == {"dau_app_daily", "dau_workspace_daily"}
+    refused = night.call("plan", "--metric", "dua")
+    assert (refused.exit_code, "did you mean dau?" in refused.stderr) == (2, True)
 
 
 def test_a_night_lists_no_table_that_nobody_wants(tmp_path: Path) -> None:

@@ -253,3 +253,18 @@ def test_a_run_ahead_of_time_covers_nothing_and_the_next_one_heals(tmp_path: Pat
     assert (ahead.exit_code, healed.exit_code) == (3, 0)
     assert "is 3 days, 0:00:00 ahead of the server's clock" in ahead.stderr
     assert {row[:-1] for row in site.night.rows()} == {row[:-1] for row in site.truth()}
+
+
+def test_a_bound_below_what_a_night_needs_makes_progress(tmp_path: Path) -> None:
+    """Ten series, four windows a night: series take turns, so none is forgotten; a warning says what a night needs."""
+    site = Site(tmp_path, {"name": "acme", "apps": make_apps(10)}, units=["day"], scopes=["app"], start="2026-06-01")
+    with site.served():
+        for number in range(3):
+            site.simulation.now = NOW + timedelta(days=number)
+            outcome = site.night.run(site.simulation.now, "--max-requests", "4")
+            assert outcome.report["requests"] == 4
+            assert "less than one night needs (10 windows" in outcome.stderr
+        assert site.night.query("SELECT count(DISTINCT app_id) FROM {coverage}") == [(10,)]
+        planned = site.night.call("plan", "--json", "--as-of", site.simulation.now.isoformat())
+    assert planned.report["nightly_requests"] == 10
+    assert planned.report["workspaces"][0]["nightly_requests"] == 10

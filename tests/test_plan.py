@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config.settings import App, RateLimit
-from collector.coverage import CoveredSpan, pack
+from collector.coverage import CoveredSpan, CoveredSpans, pack
 from collector.model import MAX_WINDOW, Reason, Scope, SeriesKey, Span, Unit, Window
-from collector.plan import Selection, configured_series, estimated_seconds, plan
+from collector.plan import Selection, configured_series, estimated_seconds, nightly_requests, plan, wanted_span
 from collector.windows import limit_requests
 from tests.support.builders import NOW, days, make_segment, make_series, make_workspace
 
@@ -166,6 +166,38 @@ def test_a_bound_takes_the_newest_windows_of_all_workspaces() -> None:
     kept = limit_requests(plans, 3)
     assert [len(windows) for windows, _ in kept] == [2, 1]
     assert [[*windows, *beyond] for windows, beyond in kept] == [list(windows) for windows in plans]
+
+
+def test_series_take_turns() -> None:
+    """The newest window of each series first; of these, one that was never answered, then the oldest answer."""
+    apps = tuple(App(name, f"id-{name}") for name in ("fresh", "never", "old"))
+    workspace = make_workspace(apps=apps, start=date(2026, 5, 1))
+    all_days = days("2026-05-01", "2026-11-21")
+
+    def answered(hours_ago: int) -> CoveredSpans:
+        return (CoveredSpan(all_days, NOW - timedelta(hours=hours_ago)),)
+
+    keys = {app.name: SeriesKey("sessions", Scope.APP, Unit.DAY, app.id, None) for app in apps}
+    windows = list(plan(workspace, {keys["fresh"]: answered(7), keys["old"]: answered(70)}, NOW))
+    # Each has a new day, so all have a bucket that was never answered; `never` has no answer at all.
+    assert [window.series.app for window in windows] == ["never", "old", "fresh", "never", "never"]
+    assert [window.span.stop for window in windows[:3]] == [all_days.stop + 1] * 3
+
+
+@pytest.mark.parametrize("lookback", [0, 5, 14])
+def test_a_night_with_nothing_missing_costs_what_is_foretold(lookback: int) -> None:
+    """`nightly_requests` is the number of windows of the next night, if the last one was answered completely."""
+    apps = (App("ios", "id-ios"), App("web", "id-web", end=date(2026, 10, 1)), App("new", "id-new", start=NOW.date()))
+    workspace = make_workspace(
+        apps=apps, units=(Unit.DAY, Unit.HOUR), lookback={Unit.DAY: lookback, Unit.HOUR: 24 * lookback}
+    )
+    coverage = {
+        each.series.key: (CoveredSpan(span, NOW),)
+        for each in configured_series(workspace)
+        if (span := wanted_span(each, workspace, (), NOW))
+    }
+    tomorrow = plan(workspace, coverage, NOW + timedelta(days=1))
+    assert nightly_requests(workspace, NOW) == len(tomorrow)
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 250)), max_size=12)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from collector.lake.journal import Journal
+    from collector.lake.lease import LockOwner
     from collector.lake.paths import Partition
     from collector.lake.store import Store
     from collector.lake.tables import Table
@@ -134,6 +135,13 @@ def record_run(store: Store, workspace: str, run: RunRecord) -> None:
     replacement = append(store, RUNS, path, pa.Table.from_pylist([asdict(run)], RUNS.schema), run.run_id)
     if replacement is not None:
         store.publish(replacement)
+
+
+def record_died(store: Store, workspace: str, left_behind: LockOwner) -> None:
+    """Add the rows of the run that left the lock behind, and of those before it that have none."""
+    for run in left_behind.all_died:
+        if run.as_of is not None:  # a repair is no run
+            record_run(store, workspace, RunRecord(run.run_id, run.as_of, run.started, run.version))
 
 
 def _rows_of(table: Table, columns: dict[str, object]) -> pa.Table:

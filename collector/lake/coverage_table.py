@@ -147,7 +147,7 @@ def void_changed_files(
         # version differs, and a file that has those of the recorded one is the recorded one. Size and rows are compared
         # because other programs that rewrite a file may keep its footer.
         if recorded is None or recorded.version != version:
-            found, replaced = _read_record(store, partition.path, version)
+            found, replaced = read_record(store, partition.path, version)
             # The interrupted landing's own file is trusted as well, provided that it replaced the recorded version:
             # then it holds all rows of that version. Had it replaced another version or no file, rows that the coverage
             # describes, and that its journal has no answers for, would be gone unnoticed.
@@ -198,7 +198,7 @@ def data_files(store: Store, workspace: str, tables: Iterable[TableKey]) -> dict
     }
 
 
-def _read_record(store: Store, path: str, version: Version) -> tuple[FileRecord, str]:
+def read_record(store: Store, path: str, version: Version) -> tuple[FileRecord, str]:
     """A data file as it is now, and the landing that wrote the version which it replaced (empty if none)."""
     file = LakeParquetFile.open(store, path)
     if file is None:

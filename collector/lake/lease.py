@@ -20,7 +20,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -51,6 +51,9 @@ _CLOCKS_DIFFER = timedelta(hours=1)
 _ATTEMPTS = 3
 """How often a step is tried on a file system that gives an unchanged lock file another version."""
 
+_MOST_DIED = 20
+"""Of the runs that died one after the other, so many are named."""
+
 _LIMIT = 65_536
 """A lock file has a few hundred bytes; one that was written by hand may have any number."""
 
@@ -66,11 +69,22 @@ class LeaseUnclear(LakeBusy):
 
 
 @dataclass(frozen=True, slots=True)
+class DiedRun:
+    """A run that ended without releasing the lock. `as_of` is None for a repair. Instants are UTC."""
+
+    run_id: str
+    started: datetime
+    as_of: datetime | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class LockOwner:
     """The run that holds a lock: the content of the lock file. Instants are UTC; the lease expires at `until`.
 
     `as_of` is None for a repair, and in a lock file that an older version wrote; `version` (the collector's) is None
-    there, too.
+    there, too. `died`: the runs before it that left the lock behind, oldest first, since one of them may have died
+    before it could record the one before.
     """
 
     run_id: str
@@ -79,6 +93,12 @@ class LockOwner:
     until: datetime
     as_of: datetime | None = None
     version: str | None = None
+    died: tuple[DiedRun, ...] = ()
+
+    @property
+    def all_died(self) -> tuple[DiedRun, ...]:
+        """The runs in `died` and then this one, once it has died, too."""
+        return (*self.died, DiedRun(self.run_id, self.started, self.as_of, self.version))[-_MOST_DIED:]
 
 
 class WorkspaceLock:
@@ -121,6 +141,7 @@ class WorkspaceLock:
                 other.run_id,
                 other.process.pid,
             )
+            self._owner = replace(self._owner, died=other.all_died)
         # Two runs may both have found the lock free. The write is conditional on the version that was read (NO_FILE
         # for none), so one of them succeeds, and the other one raises LakeBusy.
         with self._mutex:
@@ -335,9 +356,20 @@ def _read_owner(data: bytes) -> LockOwner | None:
             _instant(content["until"]),
             None if as_of is None else _instant(as_of),
             None if version is None else _text(version),
+            tuple(_read_died(each) for each in content.get("died", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _read_died(content: dict[str, Any]) -> DiedRun:
+    as_of, version = content["as_of"], content["version"]
+    return DiedRun(
+        _text(content["run_id"]),
+        _instant(content["started"]),
+        None if as_of is None else _instant(as_of),
+        None if version is None else _text(version),
+    )
 
 
 def _text(value: object) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collector.lake import coverage_table, journal, merge, metadata, paths
+from collector.lake.append_tables import record_died
 from collector.lake.landing import quarantine
 from collector.lake.lease import RENEW_EVERY, FencedStore, LeaseUnclear
 from collector.lake.parquet import LakeParquetFile
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from collector.clock import Clock
     from collector.config.settings import Workspace
-    from collector.lake.lease import WorkspaceLock
-    from collector.lake.store import Store
+    from collector.lake.coverage_table import FileRecord
+    from collector.lake.lease import LockOwner, WorkspaceLock
+    from collector.lake.store import Store, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,14 @@ def repair(
     metadata.check_metadata(store, workspace.name, workspace.timezone)
     checked, found = 0, []
     try:
-        if not options.dry_run:
-            _acquire(lock, clock)
+        left_behind = None if options.dry_run else _acquire(lock, clock)
         fenced = store if options.dry_run else FencedStore(store, lock)
         for path, reason in _renewing(inspect(fenced, workspace.name), lock, clock):
             checked += 1
             if reason is not None:
                 found.append(_report(fenced, workspace, path, reason, options))
+        if left_behind is not None:
+            record_died(fenced, workspace.name, left_behind)
     except LakeError as problem:
         return RepairResult(workspace.name, checked, tuple(found), problem)
     finally:
@@ -85,14 +88,12 @@ def repair(
     return RepairResult(workspace.name, checked, tuple(found))
 
 
-def _acquire(lock: WorkspaceLock, clock: Clock) -> None:
+def _acquire(lock: WorkspaceLock, clock: Clock) -> LockOwner | None:
     while True:
         try:
-            lock.acquire()
+            return lock.acquire()
         except LeaseUnclear as unclear:
             asyncio.run(clock.sleep(unclear.seconds))
-        else:
-            return
 
 
 def unowned_files(store: Store) -> list[str]:
@@ -119,9 +120,10 @@ def inspect(store: Store, workspace: str) -> Iterator[tuple[str, str | None]]:
 
     Raises LakeError if a file cannot be read because of the disk or the network, which is not damage.
     """
+    recorded = coverage_table.read(store, workspace).files
     for folder in paths.workspace_folders(workspace):
-        for path in sorted(store.list(folder)):
-            yield path, _damage(store, path)
+        for path, version in sorted(store.list(folder).items()):
+            yield path, _damage(store, path) or _change(store, path, version, recorded.get(path))
 
 
 def _damage(store: Store, path: str) -> str | None:
@@ -136,6 +138,16 @@ def _damage(store: Store, path: str) -> str | None:
     except DamagedFile as damaged:
         return damaged.reason
     return None
+
+
+def _change(store: Store, path: str, version: Version, recorded: FileRecord | None) -> str | None:
+    """How a data file that names its landing differs from what that landing wrote; None where it does not."""
+    if recorded is None or recorded.version == version:
+        return None
+    found, _ = coverage_table.read_record(store, path, version)
+    if found.landing != recorded.landing or (found.size, found.rows) == (recorded.size, recorded.rows):
+        return None
+    return f"another program has rewritten it: it has {found.rows} rows, and was written with {recorded.rows}"
 
 
 def _check_table_file(store: Store, path: str, kind: FileKind) -> None:

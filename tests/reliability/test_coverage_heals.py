@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.buckets import day_number
+from collector.clock import SystemClock
+from collector.lake.lease import WorkspaceLock
+from collector.lake.local import LocalStore
+from collector.lake.paths import internal_folder
+from collector.lake.process import ProcessIdentity
 from collector.model import Scope, SeriesKey, Unit
 from tests.support.builders import NOW
 from tests.support.site import Site
@@ -40,6 +46,9 @@ def test_a_data_file_that_was_rewritten_is_fetched_again(tmp_path: Path) -> None
     with site.served():
         assert site.night.run(NOW).exit_code == 0
         rewrite(site.night.lake / "sessions_app_daily/workspace=acme/month=2026-10-01/data.parquet", 3)
+        repaired = site.night.call("repair", "--dry-run", "--json")
+        (found,) = repaired.report["workspaces"][0]["found"]
+        assert (repaired.exit_code, "it has 3 rows, and was written with 31" in found["reason"]) == (5, True)
         planned = site.night.call("plan", "--json", "--as-of", NOW.isoformat())
         assert planned.report["by_reason"]["gap"] == 1
         again = site.night.run(NOW)
@@ -236,3 +245,40 @@ def test_a_zone_may_be_corrected_before_anything_is_covered(tmp_path: Path) -> N
         site.night.document["workspaces"][0]["timezone"] = "Asia/Tokyo"
         site.night.write()
         assert site.night.run(NOW).exit_code == 0
+
+
+def test_every_run_has_its_row(tmp_path: Path) -> None:
+    """Runs that ended, that failed and that died, one of them before it could record the one before: each once."""
+    site = Site(tmp_path, {"name": "acme"}, start="2026-11-01", **BY_DAY)
+    night, lock = site.night, site.night.lake / "_collector/acme/lock.json"
+    store = LocalStore(night.lake, internal_folder("acme"))
+    gone = replace(ProcessIdentity.current(), pid=2**22 + 1, start_time="long ago")
+    with site.served():
+        assert night.run(NOW).exit_code == 0
+        for run in ("died-1", "died-2"):
+            WorkspaceLock(store, "acme", SystemClock(), run, gone, NOW).acquire()
+        assert lock.exists()
+        assert night.run(NOW, environ={"KEY_ACME": "wrong"}).exit_code == 0, "nothing is left to request"
+        later = NOW + timedelta(hours=7)
+        assert night.run(later, environ={"KEY_ACME": "wrong"}).exit_code == 3
+        rows = night.query("SELECT run_id, exit_code, windows_failed, rows_added, ended_at IS NULL FROM {runs}")
+    assert [row[1:] for row in rows] == [
+        (0, 0, 22, False),
+        (None, None, None, True),
+        (None, None, None, True),
+        (0, 0, 0, False),
+        (3, 1, 0, False),
+    ]
+    assert [row[0] for row in rows[1:3]] == ["died-1", "died-2"]
+
+
+def test_repair_records_the_run_that_died(tmp_path: Path) -> None:
+    """It takes over the lock that was left behind, so no later run learns of it."""
+    site = Site(tmp_path, {"name": "acme"}, start="2026-11-01", **BY_DAY)
+    store = LocalStore(site.night.lake, internal_folder("acme"))
+    gone = replace(ProcessIdentity.current(), pid=2**22 + 1, start_time="long ago")
+    with site.served():
+        assert site.night.run(NOW).exit_code == 0
+    WorkspaceLock(store, "acme", SystemClock(), "died", gone, NOW).acquire()
+    assert site.night.call("repair").exit_code == 0
+    assert site.night.query("SELECT exit_code FROM {runs} WHERE run_id = 'died'") == [(None,)]

@@ -61,7 +61,8 @@ class Ledger:
         self._states = [self.model.copy()]
         self._sure = True
         self._newest = EPOCH
-        self._pending: list[Rules] = []
+        self._pending: set[Rules] = set()
+        self._tampered: set[str] = set()
         self._forget_run({})
 
     @property
@@ -104,6 +105,7 @@ class Ledger:
         if any(window["status"] == "ok" for window in entry):
             self.model.disbelieve(_believed_until(one_run))
         workspace = next(one for one in one_run.config.workspaces if one.name == self.name)
+        self._pending.add(_rules(workspace))
         settles = cache(partial(newest_settled, workspace))
         run = Run(one_run.options.run_id, one_run.options.as_of, one_run.at, landing, settles)
         self.model.learn(entry, run)
@@ -130,14 +132,13 @@ class Ledger:
         self._check_sent(sent, workspace, result)
         self._newest = max(self._newest, result.one_run.options.as_of)
         if summary is None or summary.problem is not None:
-            self._pending.append(_rules(workspace))
             self._check_interrupted(bool(sent))
             if result.killed:
                 self._check_nothing_waited_long(result.seconds)
             return
-        self._pending = []
+        self._pending = set()
         self._check_landed(summary, sent, tidy=not result.one_run.process.failed)
-        if result.summary and result.summary.exit_code == 0 and not _is_narrowed(result.one_run.options):
+        if self._sure and result.summary and result.summary.exit_code == 0 and not _is_narrowed(result.one_run.options):
             self.check_complete(workspace, result)
 
     def check_complete(self, workspace: Workspace, result: RunResult) -> None:
@@ -176,8 +177,6 @@ class Ledger:
 
     def file_restored(self, path: str, rows: Rows) -> None:
         """An old version of a data file was restored from outside."""
-        # The newest one is the one that the coverage knows, if no landing has voided its partition meanwhile.
-        self._sure = self._sure and rows is not self.versions[path][-1][1]
         self._replace(path, rows)
 
     def coverage_removed(self) -> None:
@@ -194,6 +193,9 @@ class Ledger:
         self._states = [self.model.copy()]
 
     def _replace(self, path: str, rows: Rows) -> None:
+        # The second time, it may be the file again that the coverage knows, which then stays covered.
+        self._sure = self._sure and path not in self._tampered
+        self._tampered.add(path)
         place = partition_of(path)
         self.model.rows[place] = dict(rows)
         self.model.changed.discard(place)
@@ -268,13 +270,16 @@ class Ledger:
         _require(
             len(sent) == summary.counts.ok + summary.counts.failed, "the log does not have one row for each window sent"
         )
-        if not self._sure:
-            self._take_over()
-        self.model.disbelieved.clear()
-        self.checker.check_coverage([self.model], all_of_them=True)
-        self.checker.check_settled(self.model)
         if "ok" in counted:
+            # Only a landing with answers writes the coverage that the ledger can take over.
+            if not self._sure:
+                self._take_over()
             self.checker.check_void(self.model)
+            self.model.disbelieved.clear()
+            self._tampered.clear()
+        self.checker.check_coverage([self.model], all_of_them=self._sure)
+        if self._sure:
+            self.checker.check_settled(self.model)
         self._states = [self.model.copy()]
         for path in self.checker.paths(DATA):
             rows, known = self.model.rows[partition_of(path)], self.versions.setdefault(path, [])
@@ -291,6 +296,7 @@ class Ledger:
         self._before = self._believed = self.model.copy()
         self._entries: list[dict[str, Any]] = []
         self._answers = answers
+        self._found = set(self._pending)
         self._overtaken = False
 
     def _prepare(self, workspace: Workspace, result: RunResult) -> None:
@@ -298,9 +304,8 @@ class Ledger:
         self._believed = self._before.copy()
         disbelieved = self._believed.disbelieve(_believed_until(result.one_run))
         # The run landed a journal that was left behind with its own rules; how far the others had come is not known.
-        if self._pending and (
-            disbelieved or self._before.disbelieved or any(rules != _rules(workspace) for rules in self._pending)
-        ):
+        others = self._found - {_rules(workspace)}
+        if self._found and (others or disbelieved or self._before.disbelieved):
             self._sure = False
         self._was_sure = self._sure
 

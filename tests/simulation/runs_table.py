@@ -32,13 +32,14 @@ class RunsTable:
         self._files: dict[str, list[Row]] = {}
         self._rows: dict[str, Row] = {}
         self._runs: dict[str, OneRun] = {}
-        self._left_behind: str | None = None
+        self._left_behind: list[str] = []
 
     def start_run(self, one_run: OneRun) -> None:
-        """A run starts, or resumes. The run whose lock is there now died, or is suspended."""
+        """A run starts, or resumes. The runs that the lock there names died, or are suspended."""
         self._runs[one_run.options.run_id] = one_run
         lock = self._disk.files.get(self._lock)
-        self._left_behind = orjson.loads(lock.content.to_pybytes())["run_id"] if lock else None
+        content = orjson.loads(lock.content.to_pybytes()) if lock else None
+        self._left_behind = [each["run_id"] for each in (*content["died"], content)] if content else []
 
     def record(self, path: str, one_run: OneRun) -> None:
         """The run has added a row: its own, or that of the run whose lock it found."""
@@ -46,7 +47,7 @@ class RunsTable:
         run_id = row[0]
         _require(before == self._files.get(path, []), f"{path} has other rows than those before and one more")
         _require(run_id not in self._rows, f"run {run_id} has two rows")
-        _require(run_id in (one_run.options.run_id, self._left_behind), f"run {run_id} did not take the lock")
+        _require(run_id in (one_run.options.run_id, *self._left_behind), f"run {run_id} did not take the lock")
         run = self._runs[run_id]
         _require(month_of_path(path) == month_of(run.at), f"run {run_id} began in another month than {path}")
         began = (run_id, micros(run.options.as_of), micros(run.at))
@@ -56,7 +57,7 @@ class RunsTable:
         self._files[path], self._rows[run_id] = [*before, row], row
 
     def check(self, result: RunResult, summary: WorkspaceSummary | None, *, sent: bool) -> None:
-        """The run has its row, and so has the run whose lock it found."""
+        """The run has its row, and so have the runs that left a lock behind."""
         files = {path: self._reader.runs(path) for path in self._checker.paths(RAN)}
         _require(files == self._files, "somebody else changed the table of runs")
         run_id = result.one_run.options.run_id
@@ -65,9 +66,8 @@ class RunsTable:
         row = self._rows.get(run_id)
         if result.summary is not None and summary is not None and row is not None and row[3] is not None:
             self._check_counts(row, result.summary, summary)
-        # A run that died before it had added that row took the lock over all the same: then the row is lost.
-        if (ended or sent) and self._left_behind in self._runs:
-            _require(self._left_behind in self._rows, f"run {self._left_behind} left its lock behind, and has no row")
+        for died in self._left_behind if ended or sent else ():
+            _require(died not in self._runs or died in self._rows, f"run {died} left its lock behind, and has no row")
 
     def _check_counts(self, row: Row, run: Summary, summary: WorkspaceSummary) -> None:
         """The row says what the summary says."""
