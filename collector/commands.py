@@ -25,6 +25,7 @@ from collector.fetch.limiter import EvenThrottle
 from collector.fetch.stop import StopRequest
 from collector.lake import landing, metadata
 from collector.lake.covered_spans import as_coverage
+from collector.lake.history import read_history
 from collector.lake.landing import WorkspaceLake
 from collector.lake.lease import WorkspaceLock
 from collector.lake.presence import LakeAbsent, find_lake, refuse_missing_parent
@@ -35,6 +36,7 @@ from collector.lake.store import LakeError
 from collector.lake.stores import store_factory
 from collector.plan import nightly_requests, plan
 from collector.run import run
+from collector.status import instant_to_measure_by, measure
 from collector.windows import limit_requests
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from collector.lake.store import Store
     from collector.plan import Selection
     from collector.run import Watch
+    from collector.status import WorkspaceStatus
     from collector.summary import Summary
     from collector.windows import Windows
 
@@ -140,6 +143,20 @@ def warn_if_bound_is_low(config: Config, now: datetime, selection: Selection, ma
             max_requests, sum(nightly),
         )  # fmt: skip
     return nightly
+
+
+def status_all(config: Config, as_of: datetime | None, days: int) -> list[WorkspaceStatus]:
+    """What is wanted and what is there, by workspace. Reads the lake alone. Raises LakeError."""
+    now, stores, found = SystemClock().now(), store_factory(config.lake, config.storage), []
+    find_lake(config, _any_store(config))
+    for workspace in config.workspaces:
+        lake = WorkspaceLake.of(stores(workspace.name), workspace, max(as_of or now, now))
+        metadata.check_metadata(lake.store, workspace.name, workspace.timezone)
+        history = read_history(lake.store, workspace.name, now)
+        coverage = as_coverage(landing.recorded_coverage(lake, "", report=False).spans)
+        measured_at = as_of or instant_to_measure_by(history, now)
+        found.append(measure(workspace, coverage, history, measured_at, as_of or now, days))
+    return found
 
 
 def repair_all(config: Config, choice: RepairOptions) -> tuple[list[RepairResult], list[str]]:

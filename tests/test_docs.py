@@ -27,6 +27,7 @@ PAGE_OF_COMMAND = {
     "init": "docs/operations.md",
     "run": "docs/operations.md",
     "plan": "docs/operations.md",
+    "status": "docs/operations.md",
     "validate": "docs/operations.md",
     "repair": "docs/operations.md",
     "schema": "docs/operations.md",

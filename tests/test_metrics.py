@@ -180,6 +180,20 @@ def test_a_night_lists_no_table_that_nobody_wants(tmp_path: Path) -> None:
         assert site.night.run(site.simulation.now).exit_code == 5
 
 
+def test_a_metric_that_is_wanted_no_longer_keeps_its_rows(tmp_path: Path) -> None:
+    """A metric that leaves the config keeps rows and coverage; when it comes back, nothing is requested twice."""
+    site = Site(tmp_path, workspace("acme", "UTC", metrics=["sessions", "dau"], units=["day"]))
+    with site.served():
+        acme = site.night.document["workspaces"][0]
+        assert site.night.run(site.simulation.now).exit_code == 0
+        complete = found(site)
+        for metrics in (["sessions"], ["dau", "sessions"]):
+            acme["metrics"] = metrics
+            site.night.write()
+            assert site.night.run(site.simulation.now).report["requests"] == 0
+            assert found(site) == complete
+
+
 def test_nothing_but_catalogue_truth_and_docs_names_a_metric() -> None:
     """No module of the package has a metric's name, path or field as a text, but for the catalogue and the truth."""
     names = {text for metric in METRICS.values() for text in (metric.name, metric.path, metric.field)} - {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _ESCAPES = {"#": "%23", "/": "%2F", "?": "%3F", "@": "%40"}
-_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::(\d{1,5}))?/?")
+_HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.%]+\])(?::(\d{1,5}))?/?")
 _LARGEST_PORT = 65535
 
 

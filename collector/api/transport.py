@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeGuard
 
 import aiohttp
 from yarl import URL
 
 from collector.api.cancellation import Timeouts
 from collector.api.connections import Connector, KeptConnectionLostError
-from collector.api.errors import ConnectionLostError, RetryableError
+from collector.api.errors import ApiError, ConnectionLostError, RetryableError, WorkspaceRefusedError
 from collector.api.network import NO_PROXIES, Network
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ class AiohttpTransport:
     async def get(self, request: Request) -> Response:
         """Send it once; see `Transport`."""
         url, session = request.url, self._session(request)
+        proxy = self._proxy(url)
         try:
             with self._timeouts.limit(request.timeout_seconds):
-                response = await session.get(url, allow_redirects=False, proxy=self._proxy(url))
+                response = await session.get(url, headers=request.headers, allow_redirects=False, proxy=proxy)
                 # Private, since the connection itself is given back before the body is read, where it came with it.
                 connection: Any = response._protocol  # noqa: SLF001
                 try:
@@ -105,7 +106,7 @@ class AiohttpTransport:
             self._connector.stop_keeping(url.raw_host or "", url.port)
             raise ConnectionLostError(f"{url.host} closed the connection before it responded") from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _translate(error, request) from (None if "api_key" in f"{error} {error!r}" else error)
+            raise _translate(error, request, proxy) from (None if "api_key" in f"{error} {error!r}" else error)
         return Response(response.status, response.headers, body, connection.discard)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -129,11 +130,12 @@ class AiohttpTransport:
         headers = request.headers
         kept = self._sessions.get(id(headers))
         if kept is None:
+            # The session itself has no headers: aiohttp sends those of a session to the proxy as well, outside the
+            # encrypted connection, and an Authorization header as the one that is meant for the proxy.
             session = aiohttp.ClientSession(
                 connector=self._connector,
                 connector_owner=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=headers,
                 timeout=aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, request.timeout_seconds)),
             )
             # The client would by itself repeat a request whose connection turns out to be closed: a request that the
@@ -158,10 +160,12 @@ class AiohttpTransport:
         return self._proxies[key]
 
 
-def _translate(error: Exception, request: Request) -> RetryableError:
+def _translate(error: Exception, request: Request, proxy: URL | None) -> ApiError:
     """The client's error as one of this package. The client's own may hold the URL, and so the key."""
     host = request.url.host or ""
     address = f"{host}:{request.url.port}"
+    if proxy is not None and _is_of_proxy(error, proxy):
+        return RetryableError(f"could not connect to the proxy for {host}: {_proxy_problem(error, proxy)}")
     tls = _tls_problem(error, request.url.scheme)
     match error:
         case aiohttp.ClientConnectorCertificateError():
@@ -173,15 +177,16 @@ def _translate(error: Exception, request: Request) -> RetryableError:
             return RetryableError(f"TLS: no connection to {address}: {tls}")
         case aiohttp.ClientConnectorDNSError():
             return RetryableError(f"could not resolve host {host}: check `endpoint` and the network")
-        case aiohttp.ClientProxyConnectionError():
-            return RetryableError(f"could not connect to the proxy for {host}: {_reason(error.os_error)}")
+        case aiohttp.ClientHttpProxyError(status=407):
+            return WorkspaceRefusedError(f"the proxy for {host} requires credentials: {_CHECK_PROXY}", http_status=407)
         case aiohttp.ClientHttpProxyError():
             return RetryableError(f"the proxy refused the connection to {host}: HTTP {error.status}")
         case aiohttp.ClientConnectorError():
             return RetryableError(f"could not connect to {address}: {_reason(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
+            through = " through the proxy" if proxy is not None else ""
             return RetryableError(
-                f"could not connect to {address} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
+                f"could not connect to {address}{through} within {min(_CONNECT_SECONDS, request.timeout_seconds):g} s"
             )
         case TimeoutError():
             return RetryableError(f"no complete response from {host} within {request.timeout_seconds:g} s")
@@ -192,6 +197,29 @@ def _translate(error: Exception, request: Request) -> RetryableError:
         case aiohttp.ClientResponseError():
             return RetryableError(f"the response of {host} is not valid HTTP")
     return RetryableError(f"the request to {host} failed ({type(error).__name__})")
+
+
+_ConnectError = aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError
+_PROXY_SETTINGS = "the proxy settings of the environment"
+_CHECK_PROXY = f"check {_PROXY_SETTINGS}"
+
+
+def _is_of_proxy(error: Exception, proxy: URL) -> TypeGuard[_ConnectError]:
+    """Whether the connection to the proxy itself could not be made, and not the one through it."""
+    return isinstance(error, _ConnectError) and (error.host, error.port) == (proxy.raw_host, proxy.port)
+
+
+def _proxy_problem(error: _ConnectError, proxy: URL) -> str:
+    """Why the proxy itself could not be reached. Its address is not shown: it may hold a password."""
+    tls = _tls_problem(error, proxy.scheme)
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"TLS: its certificate is not trusted: {_certificate(error)}"
+        case _ if tls:
+            return f"TLS: {tls.replace('`endpoint`', _PROXY_SETTINGS)}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"could not resolve its host: {_CHECK_PROXY}"
+    return _reason(error.os_error)
 
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:

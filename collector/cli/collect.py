@@ -1,4 +1,4 @@
-"""The commands that collect and look after the lake: run, plan, validate, repair, schema."""
+"""The commands that collect and look after the lake: run, plan, status, validate, repair, schema."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from collector.cli.options import (
     workspace_option,
 )
 from collector.cli.streams import one_message, print_outcome
-from collector.cli.types import DEADLINE
+from collector.cli.types import DATE, DEADLINE, DURATION, INSTANT
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from collector.summary import Summary
 
 
@@ -102,6 +104,50 @@ def plan(ctx: click.Context, /, as_json: bool, max_requests: int | None, **value
         print_json(report.as_json())
     else:
         print_plan(report, sys.stdout)
+
+
+@click.command(cls=CollectorCommand)
+@workspace_option
+@click.option(
+    "--as-of", type=INSTANT, help="Measure by this instant.  [default: the last run's own, or the current time]"
+)
+@click.option("--complete-through", type=DATE, help="Exit with 0 if all is there up to the end of this local date.")
+@click.option("--max-lag", type=DURATION, help="Exit with 0 if no workspace is further behind, such as 30h.")
+@click.option("--series", "with_series", is_flag=True, help="Also a line for each series.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
+@click.pass_context
+def status(
+    ctx: click.Context,
+    /,
+    workspaces: tuple[str, ...],
+    as_of: datetime | None,
+    complete_through: date | None,
+    max_lag: float | None,
+    with_series: bool,
+    as_json: bool,
+) -> None:
+    """Is the night right? What is wanted and what is there, from the lake alone: no key, no request, no lock.
+
+    What counts is what was wanted at the last run; after more than 26 hours without one, what is wanted now.
+
+    \b
+    Exit codes:
+      0  everything wanted is there, or the given condition holds
+      3  something wanted is missing, no run has been, or the condition does not hold
+    For jobs that come after the night:
+      collector status --complete-through 2026-11-22
+      collector status --max-lag 30h
+    """
+    from collector import commands
+    from collector.show.status import exit_code, print_status, status_json
+
+    config, _ = select(load_config(ctx, secrets=False), {"workspaces": workspaces})
+    found, now = commands.status_all(config, as_of, days=60), as_of or _now()
+    if as_json:
+        print_json(status_json(found, now, with_series=with_series))
+    else:
+        print_status(found, now, sys.stdout, with_series=with_series)
+    ctx.exit(exit_code(found, complete_through, max_lag))
 
 
 @click.command(cls=CollectorCommand, short_help="Check the config file.")

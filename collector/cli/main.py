@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import collector
-from collector.cli.collect import plan, repair, run, schema, validate
+from collector.cli.collect import plan, repair, run, schema, status, validate
 from collector.cli.init import init
 from collector.cli.options import GLOBAL_OPTIONS, CollectorGroup
 from collector.cli.query import ddl, sql
@@ -30,6 +30,7 @@ def cli(**_: Any) -> None:
       collector validate    check the config
       collector plan        show what a run would request, and what it costs
       collector run         the nightly job
+      collector status      is the night right?
     Without a Braze account:
       collector simulate    serve a simulated API on this machine
 
@@ -45,5 +46,5 @@ def cli(**_: Any) -> None:
     """
 
 
-for _command in (init, run, plan, validate, simulate, sql, ddl, repair, schema):
+for _command in (init, run, plan, status, validate, simulate, sql, ddl, repair, schema):
     cli.add_command(_command)

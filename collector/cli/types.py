@@ -86,6 +86,21 @@ class DeadlineType(click.ParamType[float]):
         return seconds
 
 
+class DurationType(click.ParamType[float]):
+    """A duration, such as 30h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(value).total_seconds()
+        except ValueError:
+            self.fail(f"{value!r} is not a valid duration: write it as 30h, 90m or 2d", param, ctx)
+
+
 class LatencyType(click.ParamType[tuple[float, float]]):
     """Milliseconds: one number, or a range."""
 
@@ -126,6 +141,7 @@ class FaultRatesType(click.ParamType["Mapping[Fault, float]"]):
 INSTANT: Final = InstantType()
 DATE: Final = DateType()
 DEADLINE: Final = DeadlineType()
+DURATION: Final = DurationType()
 LATENCY: Final = LatencyType()
 FAULT_RATES: Final = FaultRatesType()
 

@@ -11,8 +11,7 @@ repeated finds its own name there.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -44,28 +43,28 @@ SMALL_GROUP = ROWS_IN_GROUP // 2
 
 def last_landing(store: Store, path: str) -> str:
     """The landing that added rows to the file last; empty where there is no file."""
-    file = LakeParquetFile.open(store, path)
+    file = LakeParquetFile.open_footer(store, path)
     if file is None:
         return ""
     with file:
         return file.footer_metadata().get(LAST_LANDING, "")
 
 
-def append(store: Store, table: Table, path: str, rows: pa.Table, landing: str) -> Replacement | None:
-    """Stage the month's file with the rows of a landing behind those that it has.
+def append(store: Store, table: Table, path: str, parts: Sequence[pa.Table], landing: str) -> Replacement | None:
+    """Stage the month's file with the rows of a landing, in several parts, behind those that it has.
 
     None where the landing has added its rows already, or there are none. Raises LakeError.
     """
+    if not parts:
+        return None
+    rows = pa.concat_tables(parts).unify_dictionaries()
     file = LakeParquetFile.open(store, path)
-    with file or nullcontext():
-        if not rows.num_rows or (file is not None and file.footer_metadata().get(LAST_LANDING) == landing):
+    if file is None:
+        return _stage(store, table, path, rows, landing)
+    with file:
+        if file.footer_metadata().get(LAST_LANDING) == landing:
             return None
-        groups = file.row_groups(table.schema, table.texts) if file is not None else iter(())
-        with stage_parquet(store, table.schema_in_memory, (), {LAST_LANDING: landing}) as staging:
-            for group in _with_new_rows(groups, conform(rows, table.schema_in_memory)):
-                staging.write(group)
-        version = file.version if file is not None else NO_FILE
-    return Replacement(path, staging.staged, version, rows=staging.rows)
+        return _stage(store, table, path, rows, landing, file)
 
 
 def restatement_rows(partition: Partition, restated: pa.Table, zone: ZoneInfo) -> pa.Table:
@@ -85,11 +84,6 @@ def restatement_rows(partition: Partition, restated: pa.Table, zone: ZoneInfo) -
     for name in ("old_value", "revision", "previous_collected_at", "collected_at", "run_id"):
         columns[name] = restated[name]
     return _rows_of(RESTATEMENTS, columns)
-
-
-def joined(table: Table, parts: Sequence[pa.Table]) -> pa.Table:
-    """Rows of a table from several places."""
-    return pa.concat_tables([table.schema_in_memory.empty_table(), *parts]).unify_dictionaries()
 
 
 def log_rows(journal: Journal, zone: ZoneInfo) -> pa.Table:
@@ -127,14 +121,28 @@ class RunRecord:
 def record_run(store: Store, workspace: str, run: RunRecord) -> None:
     """Add a run's row to the month in which it began, unless the run has one. Raises LakeError."""
     path = paths.monthly_file(RUNS.name, workspace, run.started_at.date())
+    columns = [pa.array([getattr(run, field.name)], field.type) for field in RUNS.schema]
+    row = pa.table(columns, schema=RUNS.schema)
     file = LakeParquetFile.open(store, path)
-    if file is not None:
-        with file:
-            if run.run_id in file.table(RUNS.schema, (), ["run_id"])["run_id"].to_pylist():
-                return
-    replacement = append(store, RUNS, path, pa.Table.from_pylist([asdict(run)], RUNS.schema), run.run_id)
-    if replacement is not None:
-        store.publish(replacement)
+    if file is None:
+        store.publish(_stage(store, RUNS, path, row, run.run_id))
+        return
+    with file:
+        if run.run_id in file.table(RUNS.schema, (), ["run_id"])["run_id"].to_pylist():
+            return
+        replacement = _stage(store, RUNS, path, row, run.run_id, file)
+    store.publish(replacement)
+
+
+def _stage(
+    store: Store, table: Table, path: str, rows: pa.Table, landing: str, file: LakeParquetFile | None = None
+) -> Replacement:
+    """Stage the month's file (None: there is none) with the new rows behind its own."""
+    groups = iter(()) if file is None else file.row_groups(table.schema, table.texts)
+    with stage_parquet(store, table.schema_in_memory, (), {LAST_LANDING: landing}) as staging:
+        for group in _with_new_rows(groups, conform(rows, table.schema_in_memory)):
+            staging.write(group)
+    return Replacement(path, staging.staged, NO_FILE if file is None else file.version, rows=staging.rows)
 
 
 def record_died(store: Store, workspace: str, left_behind: LockOwner) -> None:

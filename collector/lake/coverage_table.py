@@ -28,7 +28,7 @@ from collector.lake.merge import (
     bucket_starts,
 )
 from collector.lake.parquet import LakeParquetFile, stage_table
-from collector.lake.partition import LANDING, REPLACED
+from collector.lake.partition import LANDING, REPLACED, check_rows
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, DamagedFile, Replacement, Version
 from collector.lake.tables import COVERAGE, SERIES, SERIES_KEY, check_layout
@@ -156,6 +156,7 @@ def void_changed_files(
             # A file without a record counts as changed: what the coverage says of its partition was true without that
             # file.
             if not by_interrupted and (recorded is None or replace(recorded, version=version) != found):
+                _check_rows(store, partition)
                 changed.append(partition)
             recorded = found
         files[partition.path] = recorded
@@ -200,12 +201,20 @@ def data_files(store: Store, workspace: str, tables: Iterable[TableKey]) -> dict
 
 def read_record(store: Store, path: str, version: Version) -> tuple[FileRecord, str]:
     """A data file as it is now, and the landing that wrote the version which it replaced (empty if none)."""
-    file = LakeParquetFile.open(store, path)
+    file = LakeParquetFile.open_footer(store, path)
     if file is None:
         return FileRecord(version, "", 0, 0), ""
     with file:
         footer = file.footer_metadata()
         return FileRecord(version, footer.get(LANDING, ""), *file.size_and_rows()), footer.get(REPLACED, "")
+
+
+def _check_rows(store: Store, partition: Partition) -> None:
+    """A file that something else wrote is merged with what is answered again only if its rows are the partition's."""
+    file = LakeParquetFile.open(store, partition.path)
+    if file is not None:
+        with file:
+            check_rows(file, partition)
 
 
 def _report(workspace: str, causes: tuple[str, str], partitions: Iterable[Partition]) -> None:

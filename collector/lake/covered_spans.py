@@ -49,9 +49,19 @@ NO_COVERAGE = COVERED_SPANS.empty_table()
 _MICROSECOND = 1_000_000
 """What a second has."""
 
+# Arrow infers the type of a Python literal, and casts, at each call: that takes longer than the sum of a small column.
+_ZERO, _ONE, _TWO = (pa.scalar(number, pa.int64()) for number in range(3))
+_MINUTE = pa.scalar(60 * _MICROSECOND, pa.int64())
+_UPPER_BITS = pa.scalar(32, pa.int64())
+_LOWER_BITS = pa.scalar(BUCKET_RANGE - 1, pa.int64())
+_DAY = pa.scalar(Unit.DAY.value, pa.string())
+_VOIDED = pa.scalar(None, INSTANT)
+_NO_INTERVAL = pa.scalar(0, pa.int32())
+
 _NO_TIME = timedelta(0)
 TRUSTED_CLOCK = timedelta(hours=1)
 """By how much a clock may differ from the server's."""
+_TRUSTED = pa.scalar(TRUSTED_CLOCK // timedelta(microseconds=1), pa.int64())
 
 _NIGHT = {Unit.DAY: 1, Unit.HOUR: 26}
 """By how many buckets a bucket may be younger than the lookback to be settled: nights are not exactly a day apart."""
@@ -76,14 +86,16 @@ def without_disbelieved(spans: pa.Table, until: datetime, zone: ZoneInfo) -> pa.
 
     Buckets that end after `until` are cut off. Answers that came after it are voided: the buckets are wanted again.
     """
+    if not spans.num_rows:
+        return spans
     too_late = pc.greater(spans["answered_at"], pa.scalar(until, INSTANT))
-    ends = {unit.value: end_of_closed(unit, until, _NO_TIME, zone) for unit in Unit}
-    end = pc.if_else(pc.equal(spans["unit"], Unit.DAY.value), ends["day"], ends["hour"])
+    day, hour = (pa.scalar(end_of_closed(unit, until, _NO_TIME, zone), pa.int32()) for unit in (Unit.DAY, Unit.HOUR))
+    end = pc.if_else(pc.equal(spans["unit"], _DAY), day, hour)
     beyond = pc.greater(spans["stop"], end)
     if not (pc.any(too_late).as_py() or pc.any(beyond).as_py()):
         return spans
-    spans = _with_column(spans, "stop", pc.cast(pc.min_element_wise(spans["stop"], end), pa.int32()))
-    spans = _with_column(spans, "answered_at", pc.if_else(too_late, pa.scalar(None, INSTANT), spans["answered_at"]))
+    spans = _with_column(spans, "stop", pc.min_element_wise(spans["stop"], end))
+    spans = _with_column(spans, "answered_at", pc.if_else(too_late, _VOIDED, spans["answered_at"]))
     settled = pc.and_(spans["settled"], pc.invert(pc.fill_null(too_late, False)))
     spans = _with_column(spans, "settled", settled)
     return spans.filter(pc.less(spans["first"], spans["stop"]))
@@ -114,14 +126,14 @@ def with_answers(spans: pa.Table, answers: pa.Table, as_of: datetime, rules: Cov
     ).sort_by("position")
     # Several cuts may be at one position, in any order: only the last of them has a piece behind it that is not empty,
     # and behind that one all of them are counted.
-    answered = pc.greater(pc.cumulative_sum(cuts["answers"]), 0)
-    known = pc.greater(pc.cumulative_sum(cuts["spans"]), 0)
+    answered = pc.greater(pc.cumulative_sum(cuts["answers"]), _NO_INTERVAL)
+    known = pc.greater(pc.cumulative_sum(cuts["spans"]), _NO_INTERVAL)
 
     # A piece has the state of the answer now merged or, outside of these, of the span that it is part of: spans are
     # disjoint, and so are answers, so that is the last one that started. Only cuts at which one starts have a state, so
     # filling forward finds it. What was settled stays so. The last cut ends the last interval: no piece is behind it.
-    before = pc.if_else(known, pc.fill_null_forward(cuts["span_state"]), 0)
-    after = pc.bit_wise_or(pc.fill_null_forward(cuts["answer_state"]), pc.bit_wise_and(before, 1))
+    before = pc.if_else(known, pc.fill_null_forward(cuts["span_state"]), _ZERO)
+    after = pc.bit_wise_or(pc.fill_null_forward(cuts["answer_state"]), pc.bit_wise_and(before, _ONE))
     state = pc.if_else(answered, after, before)
     # A piece goes from each cut to the next one, with what was computed for its first cut.
     first, stop = cuts["position"][:-1], cuts["position"][1:]
@@ -200,10 +212,10 @@ def _cuts_of_answers(
     """The cuts of two intervals for each answer: the buckets that it settles, and the newer ones."""
     answered_at, settled_stop = _answer_times(answers, as_of, rules, zone)
     middle = pc.max_element_wise(answers["first"], pc.min_element_wise(answers["stop"], settled_stop))
-    for first, stop, settled in ((answers["first"], middle, 1), (middle, answers["stop"], 0)):
+    for first, stop, settled in ((answers["first"], middle, _ONE), (middle, answers["stop"], _ZERO)):
         # Most answers are of one kind, and the interval of the other kind is empty.
         exists = pc.less(first, stop)
-        state = pc.add(pc.multiply(answered_at.filter(exists), 2), settled).combine_chunks()
+        state = pc.add(pc.multiply(answered_at.filter(exists), _TWO), settled).combine_chunks()
         of_kind = ranks.filter(exists.combine_chunks())
         yield _cuts(row_keys(of_kind, first.filter(exists)), answers=1, answer_state=state)
         yield _cuts(row_keys(of_kind, stop.filter(exists)), answers=-1)
@@ -217,18 +229,18 @@ def _answer_times(
     An answer settles a bucket when, by the earlier of the run's `as_of` and the answer's own `Date`, as many newer
     buckets were closed as the lookback has, less `_NIGHT`.
     """
-    run = _microseconds(as_of)
+    run = pa.scalar(_microseconds(as_of), pa.int64())
     # Where an answer has no Date, the null is skipped.
     earlier = pc.min_element_wise(pc.cast(answers["answered_date"], pa.int64()), run)
     # A run whose clock is ahead must not leave answers that later runs take for newer than they are.
-    ahead = pc.greater(pc.subtract(run, earlier), TRUSTED_CLOCK.total_seconds() * _MICROSECOND)
+    ahead = pc.greater(pc.subtract(run, earlier), _TRUSTED)
     answered_at = pc.if_else(ahead, earlier, run)
 
     # By minutes, rounded down, which is the safe side: a run has a few hundred of them at most. A text for each minute
     # and unit, since what is looked up is one column.
-    minutes = pc.divide(earlier, 60 * _MICROSECOND)
-    is_day = pc.equal(answers["unit"], Unit.DAY.value)
-    keys = pc.add(pc.multiply(minutes, 2), pc.cast(is_day, pa.int64()))
+    minutes = pc.divide(earlier, _MINUTE)
+    is_day = pc.equal(answers["unit"], _DAY)
+    keys = pc.add(pc.multiply(minutes, _TWO), pc.cast(is_day, pa.int64()))
     distinct = pc.unique(keys)
     stops = pa.array([_settled_stop(key, rules, zone) for key in distinct.to_pylist()], pa.int32())
     return answered_at, stops.take(pc.index_in(keys, value_set=distinct))
@@ -249,17 +261,17 @@ def _settled_stop(key: int, rules: CoverageRules, zone: ZoneInfo) -> int:
 
 def _states(spans: pa.Table) -> pa.Array:
     """One int64 for each span: its `answered_at` in microseconds (0 where it is voided) times two, plus `settled`."""
-    at = pc.fill_null(pc.cast(spans["answered_at"], pa.int64()), 0)
-    return pc.add(pc.multiply(at, 2), pc.cast(spans["settled"], pa.int64())).combine_chunks()
+    at = pc.fill_null(pc.cast(spans["answered_at"], pa.int64()), _ZERO)
+    return pc.add(pc.multiply(at, _TWO), pc.cast(spans["settled"], pa.int64())).combine_chunks()
 
 
 def _join_neighbours(pieces: pa.Table, stale_at: datetime) -> pa.Table:
     """Pieces (first, stop, state; sorted, disjoint) with neighbours of the same age and kind joined to one."""
-    stale = _microseconds(stale_at)
-    at, settled = pc.shift_right(pieces["state"], 1), pc.bit_wise_and(pieces["state"], 1)
+    stale = pa.scalar(_microseconds(stale_at), pa.int64())
+    at, settled = pc.shift_right(pieces["state"], _ONE), pc.bit_wise_and(pieces["state"], _ONE)
     # All stale answers have the same age, 1, and voided pieces have 0.
-    age = pc.if_else(pc.greater(at, stale), at, pc.min_element_wise(at, 1))
-    kind = pc.add(pc.multiply(age, 2), settled)
+    age = pc.if_else(pc.greater(at, stale), at, pc.min_element_wise(at, _ONE))
+    kind = pc.add(pc.multiply(age, _TWO), settled)
     # A piece goes on from the one before it where it starts at its end. Pieces of two series never do: the line has
     # room for every bucket between them. Number the pieces so that those that belong together have the same number.
     continues = pc.and_(pc.equal(pieces["first"][1:], pieces["stop"][:-1]), pc.equal(kind[1:], kind[:-1]))
@@ -280,10 +292,10 @@ def _as_spans(pieces: pa.Table, series: pa.Table, ranks: pa.Array) -> pa.Table:
     """
     # Both ends of a piece are in the same series: no interval reaches past its series' part of the line. Buckets are
     # not negative, so the lower 32 bits are the bucket itself.
-    named = series.take(pc.index_in(pc.shift_right(pieces["first"], 32), value_set=ranks))
-    buckets = [pc.cast(pc.bit_wise_and(pieces[name], BUCKET_RANGE - 1), pa.int32()) for name in ("first", "stop")]
-    at, settled = pc.shift_right(pieces["state"], 1), pc.bit_wise_and(pieces["state"], 1)
-    answered_at = pc.if_else(pc.equal(at, 0), pa.scalar(None, INSTANT), at.cast(INSTANT))
+    named = series.take(pc.index_in(pc.shift_right(pieces["first"], _UPPER_BITS), value_set=ranks))
+    buckets = [pc.cast(pc.bit_wise_and(pieces[name], _LOWER_BITS), pa.int32()) for name in ("first", "stop")]
+    at, settled = pc.shift_right(pieces["state"], _ONE), pc.bit_wise_and(pieces["state"], _ONE)
+    answered_at = pc.if_else(pc.equal(at, _ZERO), _VOIDED, at.cast(INSTANT))
     return pa.table([*named.columns, *buckets, answered_at, settled.cast(pa.bool_())], schema=COVERED_SPANS)
 
 

@@ -59,9 +59,13 @@ JOURNAL_WINDOWS_SCHEMA = pa.schema(list(JOURNAL_SCHEMA)[:-2])
 
 _LISTS = JOURNAL_SCHEMA.names[-2:]
 
+_OK = pa.scalar("ok", pa.string())
 _STATUS = {Answered: "ok", Failed: "failed", Skipped: "skipped"}
 
 _WRITER_OPTIONS = {
+    # Nothing selects rows of an entry: without these, a small one is written in two thirds of the time.
+    "write_statistics": False,
+    "write_page_index": False,
     "use_dictionary": [*SERIES, "reason", "status", "error"],
     # Differences of neighbouring points take half as long to write as the default encoding.
     "column_encoding": dict.fromkeys(("buckets.list.element", "values.list.element"), "DELTA_BINARY_PACKED"),
@@ -111,7 +115,7 @@ class Journal:
     """A journal that was read: its landing, its windows, and the paths of its entries.
 
     `windows` has JOURNAL_WINDOWS_SCHEMA and two columns more, with which `read_points` finds a window's points: `entry`
-    (index into `files`) and `row` (in that entry). `lists`: the points of its only entry, where they are in memory.
+    (index into `files`) and `row` (in that entry). `lists`: all points, where they are in memory; `entry` is 0 then.
     """
 
     landing_id: LandingId
@@ -121,7 +125,7 @@ class Journal:
 
     def answered(self, *columns: str) -> pa.Table:
         """The answered windows: SERIES, first, stop, and the columns named."""
-        return self.windows.select([*SERIES, "first", "stop", *columns]).filter(pc.equal(self.windows["status"], "ok"))
+        return self.windows.select([*SERIES, "first", "stop", *columns]).filter(pc.equal(self.windows["status"], _OK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,12 @@ def write_entry(store: Store, workspace: str, landing_id: LandingId, number: int
     return Entry(path, staged.size, table)
 
 
-def journal_of(landing_id: LandingId, entry: Entry) -> Journal:
-    """The journal whose only entry this is. Nothing is read."""
-    windows = _with_places(entry.table.select(JOURNAL_WINDOWS_SCHEMA.names), 0)
-    return Journal(landing_id, windows, (entry.path,), entry.table.select(_LISTS))
+def journal_of(landing_id: LandingId, entries: Sequence[Entry]) -> Journal:
+    """The journal that these entries are, in order. Nothing is read."""
+    # The entries as one: its rows are in place 0, and only the paths tell that they are several files.
+    table = pa.concat_tables([entry.table for entry in entries]).unify_dictionaries().combine_chunks()
+    windows = _with_places(table.select(JOURNAL_WINDOWS_SCHEMA.names), 0)
+    return Journal(landing_id, windows, tuple(entry.path for entry in entries), table.select(_LISTS))
 
 
 def pending_journals(store: Store, workspace: str) -> dict[str, list[str]]:
@@ -185,16 +191,10 @@ def read_points(
     `kind`: the type of the values of these windows, which are all of one table.
     Entries are read one after the other. Raises LakeError.
     """
-    # The windows' lists, entry by entry, and then back in the order of the windows: `indices` says where each belongs.
-    # Concatenated, it is a permutation of the windows' positions, and sorting a permutation gives its inverse. An entry
-    # is read at most once for these windows, and only its lists for them are kept.
-    parts, indices = [], []
-    for number in pc.unique(windows["entry"]).to_pylist():
-        of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
-        lists = _lists_of(store, journal.files[number]) if journal.lists is None else journal.lists
-        parts.append(lists.take(windows["row"].take(of_entry)))
-        indices.append(of_entry)
-    lists = pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
+    if journal.lists is None:
+        lists = _read_lists(store, journal, windows)
+    else:
+        lists = journal.lists.take(windows["row"]).combine_chunks()
 
     # One row for each point: `parents` holds the index of the point's window, so taking it repeats a window's columns.
     # `first`, the column after `names`, is replaced by the bucket that is computed from it.
@@ -204,6 +204,19 @@ def read_points(
     buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), values.offsets, parents)
     rows = rows.set_column(len(names), "bucket", buckets)
     return rows.append_column("value", pc.list_flatten(values).view(kind))
+
+
+def _read_lists(store: Store, journal: Journal, windows: pa.Table) -> pa.Table:
+    """The lists of points of some windows, in the windows' order, from the entries."""
+    # Entry by entry, and then back in the order of the windows: `indices` says where each belongs. Concatenated, it is
+    # a permutation of the windows' positions, and sorting a permutation gives its inverse. An entry is read at most
+    # once for these windows, and only its lists for them are kept.
+    parts, indices = [], []
+    for number in pc.unique(windows["entry"]).to_pylist():
+        of_entry = pc.indices_nonzero(pc.equal(windows["entry"], number))
+        parts.append(_lists_of(store, journal.files[number]).take(windows["row"].take(of_entry)))
+        indices.append(of_entry)
+    return pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(indices))).combine_chunks()
 
 
 def _with_places(windows: pa.Table, number: int) -> pa.Table:

@@ -24,7 +24,7 @@ from collector.lake.append_tables import append, last_landing
 from collector.lake.coverage_table import FileRecord, TableKey, void_changed_files
 from collector.lake.covered_spans import TRUSTED_CLOCK, CoverageRules, with_answers, without_disbelieved
 from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
-from collector.lake.partition import merge_partition, partitions
+from collector.lake.partition import merge_partition, partitions, tables_of
 from collector.lake.store import NO_FILE, DamagedFile
 from collector.lake.tables import LOG, RESTATEMENTS
 
@@ -82,11 +82,7 @@ def land(lake: WorkspaceLake, journal: Journal, *, report: bool = False) -> Land
 
     `report`: whether data files that are missing or were changed are logged, which the plan does otherwise.
     """
-    counts = LandingCounts()
-    # The log is the last file of a landing. Where it names the landing, everything else is published, and the run that
-    # did so died before all of the journal was deleted.
-    if last_landing(lake.store, _log_path(lake, journal)) != journal.landing_id.name:
-        counts = _merge(lake, journal, report=report)
+    counts = _merge(lake, journal, report=report)
     delete_journal(lake.store, journal.files)
     return counts
 
@@ -101,7 +97,12 @@ def recover(lake: WorkspaceLake) -> LandingCounts:
         journal = _read_readable(lake, files)
         if journal is not None:
             log.info("workspace %s: landing journal %s, which an interrupted run left behind", lake.workspace, name)
-            counts += land(lake, journal, report=True)
+            # The log is the last file of a landing. Where it names the landing, everything else is published, and the
+            # run that did so died before all of the journal was deleted.
+            if last_landing(lake.store, _log_path(lake, journal)) == journal.landing_id.name:
+                delete_journal(lake.store, journal.files)
+            else:
+                counts += land(lake, journal, report=True)
     return counts
 
 
@@ -109,7 +110,7 @@ def current_coverage(lake: WorkspaceLake) -> CoverageState:
     """The coverage as it will be once the pending journals are landed. Writes nothing."""
     pending = pending_journals(lake.store, lake.workspace)
     # Journals are landed in order, so only the first of them can have been interrupted.
-    state = _recorded_coverage(lake, next(iter(pending), ""), report=True)
+    state = recorded_coverage(lake, next(iter(pending), ""), report=True)
     for files in pending.values():
         try:
             journal = read_journal(lake.store, files)
@@ -121,7 +122,7 @@ def current_coverage(lake: WorkspaceLake) -> CoverageState:
     return state
 
 
-def _recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) -> CoverageState:
+def recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) -> CoverageState:
     """The coverage as the table has it, as far as it can be believed and its data files are in place.
 
     A partition whose file was removed or replaced is voided here. `interrupted`: see `void_changed_files`.
@@ -136,7 +137,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
     store, workspace, landing = lake.store, lake.workspace, journal.landing_id
     # What this journal answers in a voided partition is covered again below, since these rows are in the file that the
     # merge makes.
-    recorded = _recorded_coverage(lake, landing.name, report=report)
+    # A journal that was left behind may have tables that the config wants no longer, and their files are listed too.
+    answered = replace(lake, wanted=lake.wanted.union(tables_of(journal.windows)))
+    recorded = recorded_coverage(answered, landing.name, report=report)
     counts, data, restated = LandingCounts(), [], []
     try:
         for partition, windows in partitions(workspace, journal):
@@ -147,9 +150,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
         # The month of `as_of`, which comes from the journal: a landing that is repeated, even in another month, finds
         # the same file.
         path = paths.monthly_file(RESTATEMENTS.name, workspace, landing.as_of.date())
-        restatements = append(store, RESTATEMENTS, path, append_tables.joined(RESTATEMENTS, restated), landing.name)
+        restatements = append(store, RESTATEMENTS, path, restated, landing.name)
         log_rows = append(
-            store, LOG, _log_path(lake, journal), append_tables.log_rows(journal, lake.zone), landing.name
+            store, LOG, _log_path(lake, journal), [append_tables.log_rows(journal, lake.zone)], landing.name
         )
         after = _with_journal(lake, recorded, journal)
         # The coverage lists the versions of the data files that are about to be published. A bucket's store does not

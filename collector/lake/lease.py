@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -212,7 +212,7 @@ class WorkspaceLock:
         Raises LakeBusy if another run was faster, and the store's error if not.
         """
         content, expected = replaced or (b"", NO_FILE)
-        data = orjson.dumps(asdict(replace(self._owner, until=self._clock.now() + LEASE)))
+        data = orjson.dumps(replace(self._owner, until=self._clock.now() + LEASE))
         for _ in range(_ATTEMPTS):
             try:
                 self._version = put(self._store, self._path, data, expected)
@@ -342,6 +342,18 @@ class FencedStore:
         except LakeError:
             self._lock.check_held()
             raise
+
+
+def read_lock(store: Store, workspace: str, now: datetime) -> str:
+    """The run that holds the lock, or left it behind, as a sentence; empty where there is none. Takes no lock."""
+    found = get(store, paths.lock(workspace), _LIMIT)
+    owner = _read_owner(found[0]) if found else None
+    if owner is None:
+        return ""
+    began = f"{owner.started:%Y-%m-%dT%H:%M:%SZ}"
+    if owner.process.has_exited() or owner.until <= now:
+        return f"run {owner.run_id}, started {began}, did not end: the next run continues from its data"
+    return f"run {owner.run_id} is at work since {began} (pid {owner.process.pid} on {owner.process.host})"
 
 
 def _read_owner(data: bytes) -> LockOwner | None:

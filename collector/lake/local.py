@@ -53,6 +53,9 @@ _MUTEX_POLL_SECONDS = 0.02
 
 _BUFFER_BYTES = 16 * 1024
 
+_SMALL_FILE_BYTES = 64 * 1024
+"""A file up to this size is read when it is opened: each read of a Parquet reader would be a call into Python."""
+
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A symbolic link is an error (ELOOP), and a FIFO is opened without waiting for its writer."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -91,6 +94,9 @@ class LocalStore:
                 os.close(descriptor)
                 raise LakeError(f"{full} is not a regular file. Move it out of the lake, and run again")
             source = _OpenFile(os.fdopen(descriptor, "rb", buffering=0), full)
+            if status.st_size <= _SMALL_FILE_BYTES:
+                with source:
+                    return pa.BufferReader(source.read()), _version(status)
             return pa.PythonFile(source, mode="r"), _version(status)
 
     def open_footer(self, path: str) -> tuple[pa.NativeFile, Version] | None:

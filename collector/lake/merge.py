@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 BUCKET_RANGE = 1 << 32
 """Bucket numbers are 32-bit: a row's key is its series' rank times this, plus its bucket."""
 
-_MICROSECONDS = 3_600_000_000
-"""In an hour."""
+# Arrow infers the type of a Python literal, and casts, at each call: that takes longer than the sum of a small column.
+_RANK = pa.scalar(BUCKET_RANGE, pa.int64())
+_MICROSECONDS = pa.scalar(3_600_000_000, pa.int64())  # in an hour
+_ONE = pa.scalar(1, pa.int32())
+_NONE = pa.scalar(0, pa.int64())
+_NO_DATE = pa.scalar(None, pa.date32())
+_DAY, _HOUR = (pa.scalar(unit.value, pa.string()) for unit in (Unit.DAY, Unit.HOUR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,8 @@ def merge(existing: pa.Table, answers: pa.Table, ids: Sequence[str]) -> Merged:
 
 def _restate(new: pa.Table, old: pa.Table) -> pa.Table:
     """The new rows with the revision after the old one's, and what the old rows said."""
-    # `new` and `old` are parallel: the same keys in the same order. The sum is int64, as the literal is.
-    revision = pc.cast(pc.add(old["revision"], 1), pa.int32())
+    # `new` and `old` are parallel: the same keys in the same order.
+    revision = pc.add(old["revision"], _ONE)
     return (
         new.set_column(new.column_names.index("revision"), "revision", revision)
         .append_column("old_value", old["value"])
@@ -106,7 +111,7 @@ def row_keys(rank: pa.Array, buckets: pa.ChunkedArray) -> pa.Array:
 
     It is the row's position on a line on which all series follow one another, each with room for every bucket.
     """
-    return pc.add(pc.multiply(rank, BUCKET_RANGE), pc.cast(buckets.combine_chunks(), pa.int64()))
+    return pc.add(pc.multiply(rank, _RANK), pc.cast(buckets.combine_chunks(), pa.int64()))
 
 
 def series_ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Array]:
@@ -123,13 +128,14 @@ def series_ranks(tables: Sequence[pa.Table], ids: Sequence[str]) -> list[pa.Arra
         distinct = sorted({text for column in columns for text in column.dictionary.to_pylist()})
         if not distinct or (len(distinct) == 1 and not any(column.null_count for column in columns)):
             continue  # the same digit in each row orders nothing
-        texts = pa.array(distinct, pa.string())
+        texts, base = pa.array(distinct, pa.string()), pa.scalar(len(distinct) + 1, pa.int64())
         for number, column in enumerate(columns):
             # From the dictionary's index to the digit, and then for each row. A null row has a null index, and becomes
             # 0, so nulls sort first.
-            digits = pc.cast(pc.add(pc.index_in(column.dictionary, value_set=texts), 1), pa.int64())
-            digit = pc.fill_null(digits.take(column.indices), 0)
-            ranks[number] = pc.add(pc.multiply(ranks[number], len(texts) + 1), digit)
+            digits = pc.cast(pc.add(pc.index_in(column.dictionary, value_set=texts), _ONE), pa.int64())
+            digit = digits.take(column.indices)
+            digit = digit.fill_null(_NONE) if digit.null_count else digit
+            ranks[number] = pc.add(pc.multiply(ranks[number], base), digit)
         combinations *= len(texts) + 1
     # As the digits are 0 to len(texts), ranks are 0 to combinations - 1. Most partitions have few enough series that
     # the numbers can stay as they are, which saves a sort.
@@ -151,7 +157,7 @@ def dictionary_encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 def bucket_starts(units: pa.ChunkedArray, buckets: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
     """The instant (UTC) at which each bucket starts. `units` (text) and `buckets` (int32) are parallel."""
-    is_hour = pc.equal(pc.cast(units, pa.string()), Unit.HOUR.value)
+    is_hour = pc.equal(pc.cast(units, pa.string()), _HOUR)
     # `if_else` picks from two complete columns. What each has for rows of the other unit is never used: `_look_up`
     # calls its function for its own unit only, so an hour's number never reaches the calendar as a day's.
     by_day = _look_up(buckets, pc.invert(is_hour), lambda bucket: start_of(Unit.DAY, bucket, zone), INSTANT)
@@ -172,8 +178,8 @@ def bucket_numbers(unit: Unit, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def bucket_dates(units: pa.ChunkedArray, buckets: pa.ChunkedArray) -> pa.ChunkedArray:
     """The date of each day bucket; null for hours."""
-    is_day = pc.equal(pc.cast(units, pa.string()), Unit.DAY.value)
-    return pc.if_else(is_day, pc.cast(buckets, pa.int32()).cast(pa.date32()), pa.scalar(None, pa.date32()))
+    is_day = pc.equal(pc.cast(units, pa.string()), _DAY)
+    return pc.if_else(is_day, pc.cast(buckets, pa.int32()).cast(pa.date32()), _NO_DATE)
 
 
 def bucket_months(unit: Unit, buckets: pa.ChunkedArray) -> list[date]:

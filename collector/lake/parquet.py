@@ -53,7 +53,6 @@ def stage_parquet(
     options: Mapping[str, object] | None = None,
 ) -> Iterator[StagedParquet]:
     """Stage a file piece by piece. An exception in the block discards the file. `options` are the Parquet writer's."""
-    order = [pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
     with (
         store.stage() as stage,
         pq.ParquetWriter(
@@ -61,10 +60,10 @@ def stage_parquet(
             schema,
             compression="zstd",
             store_schema=False,
-            write_page_index=True,
             write_page_checksum=True,
-            sorting_columns=order or None,
-            **(options or {}),
+            sorting_columns=[pq.SortingColumn(schema.get_field_index(name), nulls_first=True) for name in sorted_by]
+            or None,
+            **{"write_page_index": True, **(options or {})},
         ) as writer,
     ):
         yield StagedParquet(stage, writer)
@@ -93,12 +92,18 @@ class LakeParquetFile:
     def __init__(self, path: str, source: pa.NativeFile, version: Version) -> None:
         self.path, self.version = path, version
         self._source = source
-        self._metadata: pq.FileMetaData | None = None
+        self._file: pq.ParquetFile | None = None
 
     @classmethod
     def open(cls, store: Store, path: str) -> LakeParquetFile | None:
         """Open the file; None where there is none."""
         opened = store.open(path)
+        return cls(path, *opened) if opened else None
+
+    @classmethod
+    def open_footer(cls, store: Store, path: str) -> LakeParquetFile | None:
+        """Open the file for its footer alone: from a bucket, only its end is fetched."""
+        opened = store.open_footer(path)
         return cls(path, *opened) if opened else None
 
     def __enter__(self) -> LakeParquetFile:
@@ -147,38 +152,43 @@ class LakeParquetFile:
 
     def _checked(self, schema: pa.Schema, dictionaries: Sequence[str]) -> pq.ParquetFile:
         file = self._parquet_file(dictionaries)
-        names = file.schema_arrow.names
+        found = file.schema_arrow
+        names = found.names
         if not names or names != schema.names[: len(names)]:
             raise self.damaged(f"its columns are {', '.join(names)}")
-        for field in file.schema_arrow:
-            declared, stored = _value_type(schema.field(field.name).type), _value_type(field.type)
+        for field, column in zip(found, schema, strict=False):
+            declared, stored = _value_type(column.type), _value_type(field.type)
             if stored != declared:
                 raise self.damaged(f"its column {field.name} is {stored}, not {declared}")
         return file
 
     def _parquet_file(self, dictionaries: Sequence[str]) -> pq.ParquetFile:
-        names = list(dictionaries)
-        if names:
-            # A file may lack columns at its end, which cannot be requested as dictionaries.
-            present = set(self.columns())
-            names = [name for name in names if name in present]
+        if not dictionaries:
+            return self._opened()
+        # A file may lack columns at its end, which cannot be requested as dictionaries.
+        present = set(self.columns())
+        return self._open([name for name in dictionaries if name in present], self._file_metadata())
+
+    def _opened(self) -> pq.ParquetFile:
+        """The file with its columns as they are. It is opened once, and its footer is read once."""
+        if self._file is None:
+            self._file = self._open()
+        return self._file
+
+    def _open(self, dictionaries: Sequence[str] = (), metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
         with self._translate_errors():
             # pre_buffer reads ahead on Arrow's threads, and a thread that still holds the file when the process ends
             # aborts the process.
             return pq.ParquetFile(
                 self._source,
-                metadata=self._metadata,
-                read_dictionary=names,
+                metadata=metadata,
+                read_dictionary=list(dictionaries),
                 page_checksum_verification=True,
                 pre_buffer=False,
             )
 
     def _file_metadata(self) -> pq.FileMetaData:
-        """The footer, which is read once."""
-        if self._metadata is None:
-            with self._translate_errors():
-                self._metadata = pq.ParquetFile(self._source, pre_buffer=False).metadata
-        return self._metadata
+        return self._opened().metadata
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -193,8 +203,9 @@ class LakeParquetFile:
 
 def _with_later_columns(rows: pa.Table, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows with nulls in the columns of the schema, or those named, that they lack."""
+    present = set(rows.column_names)
     for name in schema.names if columns is None else columns:
-        if name not in rows.column_names:
+        if name not in present:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, schema.field(name).type))
     return rows
 

@@ -3,7 +3,8 @@
 In: the partition's file and the journal's windows for it. Out: what changed, and a staged file where something did; it
 is published by the caller. Both sides are read in the order of the rows (ids, then bucket), one batch of series at a
 time. However large the journal and the partition are, a batch is bounded: it has so few series that all buckets of the
-month together are about 200,000 rows. Rows of other series are copied as they are.
+month together are about 50,000 rows; where the partition has no file yet, so few that their answers are. Rows of other
+series are copied as they are.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import pyarrow.compute as pc
 
 from collector.buckets import month_of, month_span
 from collector.lake.journal import read_points
-from collector.lake.merge import bucket_numbers, hour_timestamps, merge, row_keys, series_ranks
+from collector.lake.merge import bucket_months, bucket_numbers, hour_timestamps, merge, row_keys, series_ranks
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet, stage_parquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
 from collector.lake.tables import IDS, INSTANT, VALUE_TYPES, DataTable, data_table
-from collector.model import Scope, Unit
+from collector.model import Scope, Span, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 LANDING = "collector.landing"
 """The footer key of the landing that wrote a data file."""
+
+PLACE = "collector.partition"
+"""The footer key of the path that a data file was written for: at another path its rows would be read as others'."""
 
 REPLACED = "collector.replaced"
 """The footer key of the landing that wrote the version which was merged; empty where there was no file."""
@@ -47,7 +51,7 @@ Key = tuple[str, ...]
 class BatchSizes:
     """`rows`: about how many are merged at once, at most. `group`: how many are in a row group of the file."""
 
-    rows: int = 200_000
+    rows: int = 50_000
     group: int = ROWS_IN_GROUP
 
 
@@ -81,20 +85,31 @@ def partitions(workspace: str, journal: Journal) -> Iterator[tuple[Partition, pa
     """The partitions that the journal may have points for, each with the windows that overlap it."""
     answered = journal.answered("entry", "row", "points")
     # An answer without points adds no row, so its partition need not be read. The coverage still includes it.
-    answered = answered.filter(pc.greater(answered["points"], 0))
-    for metric, scope, unit in _tables_of(answered):
+    answered = answered.filter(pc.greater(answered["points"], pa.scalar(0, pa.int32())))
+    for metric, scope, unit in tables_of(answered):
         windows = answered.filter(of_table(answered, metric, scope, unit))
-        for month in _months(unit, windows):
+        months = _months(unit, windows)
+        for month in months:
             span = month_span(unit, month)
-            overlaps = pc.and_(pc.less(windows["first"], span.stop), pc.greater(windows["stop"], span.first))
-            if of_month := windows.filter(overlaps):  # may be empty: a month between the oldest and the newest
+            of_month = windows if len(months) == 1 else _overlapping(windows, span)
+            if of_month.num_rows:  # a month between the oldest and the newest may have none
                 yield Partition(workspace, metric, scope, unit, month), of_month
+
+
+def _overlapping(windows: pa.Table, span: Span) -> pa.Table:
+    """The windows that have buckets of the span."""
+    first, stop = pa.scalar(span.first, pa.int32()), pa.scalar(span.stop, pa.int32())
+    return windows.filter(pc.and_(pc.less(windows["first"], stop), pc.greater(windows["stop"], first)))
 
 
 def of_table(rows: pa.Table, metric: str, scope: Scope, unit: Unit) -> pa.ChunkedArray:
     """Whether each row, which has the columns SERIES, is of a series of that data table."""
-    of_scope = pc.and_(pc.equal(rows["scope"], scope.value), pc.equal(rows["unit"], unit.value))
-    return pc.and_(pc.equal(rows["metric"], metric), of_scope)
+    of_scope = pc.and_(_is(rows["scope"], scope.value), _is(rows["unit"], unit.value))
+    return pc.and_(_is(rows["metric"], metric), of_scope)
+
+
+def _is(column: pa.ChunkedArray, text: str) -> pa.ChunkedArray:
+    return pc.equal(column, pa.scalar(text, pa.string()))
 
 
 def merge_partition(
@@ -106,7 +121,7 @@ def merge_partition(
     with file or nullcontext():
         # All of these are lazy: a batch's points and the rows beside it are read when the batch is merged.
         reader = PartitionReader(_row_groups(file, table), table.ids)
-        batches = series_batches(partition, windows, table.ids, sizes.rows)
+        batches = series_batches(partition, windows, table.ids, sizes.rows, new=file is None)
         answers = ((batch, _points_as_rows(store, journal, partition, batch.windows)) for batch in batches)
         pieces = _merge_batches(reader, answers, table.ids, changes)
 
@@ -119,6 +134,7 @@ def merge_partition(
         # By these two keys the next run recognizes the files of a landing that died before the coverage was published.
         footer_metadata = {
             LANDING: journal.landing_id.name,
+            PLACE: partition.path,
             REPLACED: file.footer_metadata().get(LANDING, "") if file else "",
         }
         staged = _stage(store, table, groups, footer_metadata, sizes.group)
@@ -127,8 +143,13 @@ def merge_partition(
     return changes, Replacement(partition.path, staged.staged, file.version if file else NO_FILE, rows=staged.rows)
 
 
-def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], rows: int) -> Iterator[SeriesBatch]:
-    """Divide a partition's windows by series, in order, into batches of at most `rows` rows, or of one series."""
+def series_batches(
+    partition: Partition, windows: pa.Table, ids: Sequence[str], rows: int, *, new: bool = False
+) -> Iterator[SeriesBatch]:
+    """Divide a partition's windows by series, in order, into batches of at most `rows` rows, or of one series.
+
+    `new`: the partition has no rows yet.
+    """
     (rank,) = series_ranks([windows], ids)
     order = pc.sort_indices(row_keys(rank, windows["first"]))
     windows, rank = windows.take(order).combine_chunks(), rank.take(order)
@@ -136,11 +157,39 @@ def series_batches(partition: Partition, windows: pa.Table, ids: Sequence[str], 
     series = pc.unique(rank).to_pylist()
     # A run requests a bucket at most once. So a series has at most one row for each bucket of the month, both in the
     # journal and in the partition, and this many series are no more than `rows` rows of each.
-    step = max(1, rows // len(month_span(partition.unit, partition.month)))
+    longest = len(month_span(partition.unit, partition.month))
+    if new and len(series) * longest > rows:
+        points = pa.table({"rank": rank, "points": windows["points"]}).group_by("rank").aggregate([("points", "sum")])
+        longest = min(longest, pc.max(points["points_sum"]).as_py())
+    step = max(1, rows // longest)
     for start in range(0, len(series), step):
         ranks = series[start : start + step]
-        of_batch = windows.filter(pc.and_(pc.greater_equal(rank, ranks[0]), pc.less_equal(rank, ranks[-1])))
+        of_batch = windows
+        if len(ranks) < len(series):  # else they are one batch, as in most workspaces
+            of_batch = windows.filter(pc.and_(pc.greater_equal(rank, ranks[0]), pc.less_equal(rank, ranks[-1])))
         yield SeriesBatch(of_batch, _key_at(of_batch, ids, 0), _key_at(of_batch, ids, of_batch.num_rows - 1))
+
+
+def check_rows(file: LakeParquetFile, partition: Partition) -> None:
+    """Read all of a data file that was not written as it is: its rows must be the partition's, sorted, each key once.
+
+    Raises DamagedFile. Merging relies on all of this, so a file without it would go on showing wrong rows.
+    """
+    place = file.footer_metadata().get(PLACE, partition.path)
+    if place != partition.path:
+        raise file.damaged(f"it is the file of {place}")
+    table = table_of(partition)
+    rows = file.table(table.schema, table.texts)
+    if not rows.num_rows:
+        return
+    buckets = bucket_numbers(table.unit, rows[table.time_column])
+    months = bucket_months(table.unit, buckets)
+    if months != [partition.month]:
+        raise file.damaged(f"it contains rows of {', '.join(str(month) for month in months)}")
+    (rank,) = series_ranks([rows], table.ids)
+    keys = row_keys(rank, buckets)
+    if not pc.all(pc.greater(keys[1:], keys[:-1]), min_count=0).as_py():
+        raise file.damaged("its rows are not in order, or one of them is there twice")
 
 
 class PartitionReader:
@@ -155,10 +204,10 @@ class PartitionReader:
         # A binary search instead of a column of keys: it looks at some twenty rows of a row group.
         return self._take(lambda rows: bisect_left(range(rows.num_rows), key, key=self._key_of(rows)))
 
-    def up_to(self, key: Key, schema: pa.Schema) -> pa.Table:
-        """The rows of the series up to the key's own, as one table; an empty table of `schema` where there are none."""
+    def up_to(self, key: Key, none: pa.Table) -> pa.Table:
+        """The rows of the series up to the key's own, as one table; `none`, which is empty, where there are none."""
         parts = self._take(lambda rows: bisect_right(range(rows.num_rows), key, key=self._key_of(rows)))
-        return pa.concat_tables([schema.empty_table(), *parts]).unify_dictionaries()
+        return pa.concat_tables([none, *parts]).unify_dictionaries()
 
     def rest(self) -> Iterator[pa.Table]:
         """All rows that are left."""
@@ -202,7 +251,7 @@ def table_of(partition: Partition) -> DataTable:
     return data_table(partition.metric, partition.scope, partition.unit)
 
 
-def _tables_of(windows: pa.Table) -> list[tuple[str, Scope, Unit]]:
+def tables_of(windows: pa.Table) -> list[tuple[str, Scope, Unit]]:
     """The data tables that windows belong to: metric, scope and unit."""
     # A few combinations among any number of windows, so they are looked for one by one.
     names = windows.select(["metric", "scope", "unit"]).group_by(["metric", "scope", "unit"]).aggregate([])
@@ -264,7 +313,7 @@ def _merge_batches(
     for batch, points in answers:
         yield from reader.before(batch.first)
         # Batches end at a series, never inside one, so all rows that these answers can match are in `existing`.
-        existing = reader.up_to(batch.last, points.schema)
+        existing = reader.up_to(batch.last, points.slice(0, 0))
         merged = merge(existing, points, ids)
         changes.added += merged.added
         changes.unchanged += merged.unchanged

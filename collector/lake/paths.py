@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 INTERNAL = "_collector"
 """The folder for everything that is not a table."""
 
+_MONTH = r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-01"
+
 _DATA_FILE = re.compile(
     rf"(?P<metric>{'|'.join(METRICS)})_(?P<scope>{'|'.join(Scope)})_(?P<unit>daily|hourly)"
-    r"/workspace=(?P<workspace>[^/]+)/month=(?P<month>\d{4}-\d{2}-01)/data\.parquet"
+    rf"/workspace=(?P<workspace>[^/]+)/month=(?P<month>{_MONTH})/data\.parquet"
 )
 
 
@@ -43,7 +45,7 @@ class FileKind(StrEnum):
         return next((kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(path)), cls.FOREIGN)
 
 
-_MONTHLY = r"workspace=[^/]+/month=\d{4}-\d{2}-01/data\.parquet"
+_MONTHLY = rf"workspace=[^/]+/month={_MONTH}/data\.parquet"
 
 _PATTERNS = {
     FileKind.DATA: _DATA_FILE,

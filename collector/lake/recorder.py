@@ -18,7 +18,7 @@ from collector.lake.store import LakeBusy
 from collector.model import Answered, Failed, Outcome, SeriesKey, Skipped, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from collector.clock import Clock
     from collector.lake.journal import Entry, LandingId
@@ -100,7 +100,9 @@ class Recorder:
         self._points = 0  # in the buffer
         self._buffered_since = self._clock.monotonic()
         self._entries = self._bytes = 0  # of the journal
-        self._entry: Entry | None = None  # the journal's newest
+        # The journal's entries while all of them have no more points than one buffer; then none of them.
+        self._in_memory: list[Entry] = []
+        self._points_in_memory = 0
         self._writing = asyncio.Lock()
         self._landing: asyncio.Task[None] | None = None
 
@@ -162,10 +164,12 @@ class Recorder:
         self._entries += 1
         lake, landing_id, number = self._lake, self._landing_id, self._entries
         try:
-            self._entry = await self._offload(
-                lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes)
-            )
-            self._bytes += self._entry.size
+            entry = await self._offload(lambda: write_entry(lake.store, lake.workspace, landing_id, number, outcomes))
+            self._bytes += entry.size
+            self._in_memory.append(entry)
+            self._points_in_memory += points
+            if self._points_in_memory > self._limits.flush_points and number > 1:
+                self._in_memory.clear()
         finally:
             self._budget.used -= points  # also where the entry could not be written: its points are dropped
 
@@ -179,16 +183,16 @@ class Recorder:
         # Entries from here on belong to the next journal. If the landing fails, this one keeps its name, and the next
         # run lands it.
         sealed = self._landing_id
-        # Where the answers fitted one buffer, they are still in memory, and nothing is read back.
-        only = self._entry if self._entries == 1 else None
+        # Where the answers fit one buffer, they are still in memory, and nothing is read back.
+        entries = self._in_memory if len(self._in_memory) == self._entries else []
         self._landing_id = replace(sealed, number=sealed.number + 1)
-        self._entries = self._bytes = 0
-        self._entry = None
-        self._landing = self._tasks.create_task(self._land(sealed, only))
+        self._entries = self._bytes = self._points_in_memory = 0
+        self._in_memory = []
+        self._landing = self._tasks.create_task(self._land(sealed, entries))
 
-    async def _land(self, sealed: LandingId, only: Entry | None) -> None:
+    async def _land(self, sealed: LandingId, entries: Sequence[Entry]) -> None:
         async with self._landings:
-            self.counts.landed += await self._offload(lambda: _land_journal(self._lake, sealed, only))
+            self.counts.landed += await self._offload(lambda: _land_journal(self._lake, sealed, entries))
 
     async def _landed(self) -> None:
         """Wait for the landing that is at work, if any."""
@@ -216,10 +220,10 @@ class Recorder:
             self.counts.skips[key] = first._replace(series_span=hull)
 
 
-def _land_journal(lake: WorkspaceLake, landing_id: LandingId, only: Entry | None) -> LandingCounts:
-    """Land the journal of a landing. `only`: its one entry, where it is still in memory."""
-    if only is not None:
-        return land(lake, journal_of(landing_id, only))
+def _land_journal(lake: WorkspaceLake, landing_id: LandingId, entries: Sequence[Entry]) -> LandingCounts:
+    """Land the journal of a landing. `entries`: all of its entries, where they are still in memory."""
+    if entries:
+        return land(lake, journal_of(landing_id, entries))
     files = pending_journals(lake.store, lake.workspace).get(landing_id.name)
     if files is None:
         raise LakeBusy(

@@ -14,12 +14,12 @@ from calendar import monthrange
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from collector.lake import coverage_table, journal, merge, metadata, paths
+from collector.lake import coverage_table, journal, metadata, paths
 from collector.lake.append_tables import record_died
 from collector.lake.landing import quarantine
 from collector.lake.lease import RENEW_EVERY, FencedStore, LeaseUnclear
 from collector.lake.parquet import LakeParquetFile
-from collector.lake.partition import table_of
+from collector.lake.partition import check_rows
 from collector.lake.paths import FileKind, Partition
 from collector.lake.store import DamagedFile, LakeBusy, LakeError
 from collector.lake.tables import LOG, RESTATEMENTS, RUNS
@@ -158,7 +158,7 @@ def _check_table_file(store: Store, path: str, kind: FileKind) -> None:
     with file:
         partition = Partition.of(path)
         if partition is not None:
-            _check_data(file, partition)
+            check_rows(file, partition)
         elif kind is FileKind.COVERAGE:
             coverage_table.parse(file)
         else:
@@ -166,15 +166,6 @@ def _check_table_file(store: Store, path: str, kind: FileKind) -> None:
 
 
 _TABLES = {FileKind.LOG: LOG, FileKind.RESTATEMENTS: RESTATEMENTS, FileKind.RUNS: RUNS}
-
-
-def _check_data(file: LakeParquetFile, partition: Partition) -> None:
-    """All rows must belong to the partition's month: a file restored to the wrong place would be read as another's."""
-    table = table_of(partition)
-    rows = file.table(table.schema, table.texts)
-    months = merge.bucket_months(table.unit, merge.bucket_numbers(table.unit, rows[table.time_column]))
-    if months and months != [partition.month]:
-        raise file.damaged(f"it contains rows of {', '.join(str(month) for month in months)}")
 
 
 def _renewing(

@@ -14,12 +14,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSystemHandler, FileType, PyFileSystem
 
+from collector.lake.partition import PLACE
+from collector.lake.paths import FileKind
 from collector.lake.store import DamagedFile, LakeError
 from collector.lake.tables import TABLES
 from collector.query.engines.engine import partition_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from collector.lake.store import Store, Version
     from collector.lake.tables import Table
@@ -53,6 +55,7 @@ class LakeFiles:
             versions = self._store.list(table.name)
             files = {path: versions[path] for path in partition_files(table, versions)}
             if self._listed.get(table.name) != files:
+                self._refuse_foreign(files)
                 self._handlers[table.name] = _TableFiles(self._store, self._lake, table)
                 try:
                     dataset = _dataset(table, list(files), self._handlers[table.name])
@@ -64,6 +67,15 @@ class LakeFiles:
                     ) from error
                 yield table, dataset
                 self._listed[table.name] = files
+
+    def _refuse_foreign(self, paths: Iterable[str]) -> None:
+        """Every engine would show the rows of a copy in a partition's folder beside the partition's own."""
+        foreign = next((path for path in paths if FileKind.of(path) is FileKind.FOREIGN), None)
+        if foreign is not None:
+            raise LakeError(
+                f"{self._lake}/{foreign} is not a file of the collector, and its rows would be shown beside the "
+                "lake's own. Run `collector repair --foreign` to quarantine it"
+            )
 
     def forget_errors(self) -> None:
         """Before a statement: `error` is about the files that are read from now on."""
@@ -156,11 +168,15 @@ class _TableFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
             return source.read_buffer()
 
     def _check_columns(self, path: str, content: pa.Buffer) -> None:
-        """Raise DamagedFile unless the file has the table's columns; those at the end may be missing."""
+        """Raise DamagedFile unless it is the file of its path, with its columns; those at the end may be missing."""
         try:
-            found = _parquet_file(content).schema_arrow
+            file = _parquet_file(content)
+            found, footer = file.schema_arrow, file.metadata.metadata or {}
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(path, str(error)) from error
+        place = footer.get(PLACE.encode(), path.encode())
+        if place != path.encode():
+            raise self._damaged(path, f"it is the file of {place.decode('utf-8', 'replace')}")
         for place, declared in enumerate(list(self._schema)[: max(len(found), 1)]):
             if place == len(found) or found.field(place).name != declared.name:
                 raise self._damaged(path, f"its columns are {', '.join(found.names)}")

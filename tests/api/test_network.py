@@ -48,6 +48,8 @@ def test_a_proxy_is_read_as_curl_has_it(value: str, proxy: str | None) -> None:
         ("http://proxy.test:port", "write http://HOST:PORT"),
         ("http://proxy.test:99999", "write http://HOST:PORT"),
         ("http://proxy.test:3128/path", "write http://HOST:PORT"),
+        ("http://proxy..test:3128", "write http://HOST:PORT"),
+        ("http://.:3128", "write http://HOST:PORT"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused(value: str, advice: str) -> None:

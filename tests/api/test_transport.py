@@ -337,6 +337,58 @@ def test_a_proxy_that_is_down_is_named() -> None:
     assert "could not connect to the proxy for rest.test" in ask_in_vain("http://rest.test/", network=network)
 
 
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("user", ["", "user:password@"])
+def test_a_proxy_does_not_see_the_key(auth: Auth, user: str) -> None:
+    """What a proxy is sent to make a tunnel holds no API key; one that wants credentials stops the workspace."""
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Credentials\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        proxy = f"http://{user}127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        workspace = make_workspace(endpoint="https://rest.test", auth=auth)
+        network = read_network({"HTTPS_PROXY": proxy}, [workspace.endpoint])
+        async with server, AiohttpTransport(network=network) as transport:
+            await transport.get(RequestBuilder(workspace).build(make_window(Unit.DAY, 20_000, 1)))
+
+    with pytest.raises(WorkspaceRefusedError, match=r"the proxy for rest\.test requires credentials: check the proxy"):
+        asyncio.run(main())
+    [head] = heads
+    assert head.startswith(b"CONNECT rest.test:443")
+    assert KEY.encode() not in head
+    assert (b"authorization: basic dXNlcjpwYXNzd29yZA==" in head.replace(b"Authorization: B", b"authorization: b")) == (
+        user != ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reported"),
+    [
+        ("http://no-such-host.invalid:3128", "could not resolve its host: check the proxy settings of the environment"),
+        ("https://{plain}", "TLS: the server does not speak TLS at this port: check the port in the proxy settings"),
+    ],
+)
+def test_a_problem_of_the_proxy_is_not_one_of_the_endpoint(proxy: str, reported: str) -> None:
+    """A proxy that cannot be resolved, or does not speak TLS, is named as the proxy, and not as the endpoint."""
+
+    async def main() -> str:
+        async with serving(sound) as plain:
+            network = read_network(
+                {"HTTPS_PROXY": proxy.format(plain=plain.partition("://")[2])}, ["https://rest.test"]
+            )
+            async with AiohttpTransport(network=network) as transport:
+                with pytest.raises(RetryableError) as failed:
+                    await transport.get(Request(URL("https://rest.test/"), {}, 5.0))
+                return str(failed.value)
+
+    assert asyncio.run(main()).startswith(f"could not connect to the proxy for rest.test: {reported}")
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made by openssl")
 @pytest.mark.parametrize(
     ("server", "expected"),

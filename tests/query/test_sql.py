@@ -433,6 +433,36 @@ def test_a_folder_that_is_no_partition_is_an_error_of_the_lake(daily: Night) -> 
     assert "collector repair --foreign" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "path", ["month=2026-11-01/data (1).parquet", "month=2026-11-01/part-0.parquet", "month=2026-11-02/data.parquet"]
+)
+def test_a_copy_of_a_file_is_an_error_of_the_lake(daily: Night, path: str) -> None:
+    """Rows of a copy, such as a synchronized folder makes, are not shown beside the file's own; exit code 5."""
+    workspace = daily.lake / "sessions_app_daily" / "workspace=acme"
+    copy = workspace / path
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(workspace / "month=2026-11-01" / "data.parquet", copy)
+    refused = sql(daily, "SELECT count(*) FROM sessions_app_daily")
+    copy.unlink()
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (5, 1)
+    assert f"{copy} is not a file of the collector" in refused.stderr
+    assert "collector repair --foreign" in refused.stderr
+
+
+def test_a_file_of_another_place_is_an_error_of_the_lake(daily: Night) -> None:
+    """A month's file in another month's folder is not shown as that month's rows; exit code 5."""
+    workspace = daily.lake / "sessions_app_daily" / "workspace=acme"
+    moved = workspace / "month=2026-08-01" / "data.parquet"
+    moved.parent.mkdir()
+    shutil.copy(workspace / "month=2026-11-01" / "data.parquet", moved)
+    refused = sql(daily, "SELECT count(*) FROM sessions_app_daily")
+    shutil.rmtree(moved.parent)
+    assert refused.exit_code == 5
+    assert (
+        f"{moved} is damaged (it is the file of sessions_app_daily/workspace=acme/month=2026-11-01/" in refused.stderr
+    )
+
+
 def test_a_file_without_the_newest_columns_reads_as_null_there(daily: Night) -> None:
     """A file that an earlier version wrote lacks columns at the end of its table; that is no damage."""
     file = next(daily.lake.glob("sessions_app_daily/*/month=2026-11-01/data.parquet"))

@@ -108,6 +108,59 @@ def test_a_file_with_rows_of_another_month_is_damaged(crash_test: CrashTest) -> 
     crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
 
 
+def doubled(file: Path) -> None:
+    rows = pq.ParquetFile(file).read()
+    pq.write_table(pa.concat_tables([rows, rows]), file)
+
+
+def shuffled(file: Path) -> None:
+    rows = pq.ParquetFile(file).read()
+    pq.write_table(rows.take(list(range(rows.num_rows))[::-1]), file)
+
+
+def of_another_place(file: Path) -> None:
+    """The file of another workspace, or table: its columns and its month are right."""
+    rows = pq.ParquetFile(file)
+    pairs = {name.decode(): text.decode() for name, text in rows.metadata.metadata.items() if b"ARROW" not in name}
+    with pq.ParquetWriter(file.with_suffix(".new"), rows.schema_arrow) as writer:
+        writer.write_table(rows.read())
+        writer.add_key_value_metadata(pairs | {"collector.partition": DATA.replace("=acme", "=other")})
+    file.with_suffix(".new").replace(file)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (of_another_month, "rows of 2026-12-01"),
+        (doubled, "is there twice"),
+        (shuffled, "not in order"),
+        (of_another_place, "workspace=other"),
+    ],
+)
+def test_rows_that_are_not_the_partition_s_are_refused(
+    crash_test: CrashTest, damage: Callable[[Path], None], reason: str
+) -> None:
+    """A complete file with other rows in a file's place is not merged into: exit 5, until `repair` quarantines it."""
+    damage(crash_test.night.lake / DATA)
+    refused = crash_test.night.run(crash_test.now)
+    assert refused.exit_code == 5
+    assert f"{DATA} is damaged" in refused.stderr
+    assert reason in refused.stderr
+    check_repair(crash_test)
+    assert crash_test.night.run(crash_test.now).exit_code == 0
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
+
+
+@pytest.mark.parametrize("month", ["2026-13-01", "0000-01-01", "2026-10-02", "2026-10", "copy"])
+def test_a_folder_that_is_no_month_is_foreign(crash_test: CrashTest, month: str) -> None:
+    """A month's folder that was renamed to what is no month is fetched again, and `repair --foreign` removes it."""
+    folder = (crash_test.night.lake / DATA).parent
+    folder.rename(folder.with_name(f"month={month}"))
+    assert crash_test.night.run(crash_test.now).exit_code == 0
+    assert crash_test.night.call("repair", "--foreign").exit_code == 0
+    crash_test.ledger.check_converged(crash_test.ledger.check_readable(), crash_test.now)
+
+
 def test_a_file_damaged_twice_is_kept_twice(crash_test: CrashTest) -> None:
     """A quarantined file is never overwritten by one that is quarantined later."""
     for _ in range(2):

@@ -26,7 +26,7 @@ PASS, LOSE, REFUSE = "pass", "lose", "refuse"
 class LossyProxy(ThreadingHTTPServer):
     """`fate` is called with each put's number, from 1, and path. `before_loss` is called before a reply is dropped.
 
-    `relayed_bytes`: of the contents of all replies.
+    `relayed_bytes`: of the contents of all replies. `gets`: the path of each GET.
     """
 
     daemon_threads = True
@@ -35,6 +35,7 @@ class LossyProxy(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Request)
         self.upstream = urlsplit(url).netloc
         self.puts = self.relayed_bytes = 0
+        self.gets: list[str] = []
         self.before_loss: Callable[[], object] = lambda: None
         self._fate, self._mutex = fate, threading.Lock()
 
@@ -59,6 +60,8 @@ class _Request(BaseHTTPRequestHandler):
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fate = self.server.next_fate(self.path) if self.command == "PUT" else PASS
+        if self.command == "GET":
+            self.server.gets.append(self.path)
         if fate == REFUSE:
             self._reply(409, {}, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
             return

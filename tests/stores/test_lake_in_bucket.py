@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from collector.model import Scope
 from collector.simulator.options import Options
 from tests.stores.bucket_site import BucketSite
+from tests.stores.proxy import PASS, through_proxy
 from tests.support.builders import NOW
 from tests.support.night import make_apps, make_segments
 
@@ -47,6 +50,23 @@ def test_a_lake_in_a_bucket_equals_the_truth_and_stays_as_it_is(tmp_path: Path, 
     key = "(workspace, scope, unit, app_id, segment_id, bucket_start)"
     restated = site.night.query(f"SELECT count(*), count(DISTINCT {key}) FROM {{restatements}}")
     assert restated == [(len(changed), len(changed))]
+
+
+def test_a_night_fetches_each_data_file_once(tmp_path: Path, bucket: Place) -> None:
+    """The night after a backfill fetches a data file that it changes once, and others not at all."""
+    with through_proxy(bucket, lambda *_: PASS) as (place, proxy):
+        site = BucketSite(tmp_path, place, {"name": "acme"}, lookback={"day": 3, "hour": 72}, start="2026-08-01")
+        with site.served():
+            assert site.night.run(NOW).exit_code == 0
+            proxy.gets.clear()
+            site.simulation.now = NOW + timedelta(days=1)
+            second = site.night.run(site.simulation.now)
+            paths = [unquote(path).partition("?")[0] for path in proxy.gets]
+            fetched = Counter(path for path in paths if "/sessions_" in path)
+    assert second.report["rows_added"] > 0
+    changed = {path for path in fetched if "month=2026-11-01" in path}
+    assert changed
+    assert fetched == dict.fromkeys(changed, 1)
 
 
 def test_a_run_leaves_nothing_but_the_lake(tmp_path: Path, bucket: Place) -> None:
