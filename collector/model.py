@@ -72,12 +72,16 @@ class SeriesKey(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One series of a workspace, with the names that the config gives its app and segment today."""
+    """One series of a workspace, with the names that the config gives its app and segment today.
+
+    `counted`: how messages name the metric and the event; empty for what is counted by default.
+    """
 
     workspace: str
     key: SeriesKey
     app: str | None = None
     segment: str | None = None
+    counted: str = ""
 
     @property
     def scope(self) -> Scope:
@@ -90,13 +94,14 @@ class Series(NamedTuple):
         return self.key.unit
 
     def __str__(self) -> str:
-        """The series as a person would name it: `acme/ios/vip by day`."""
+        """The series as a person would name it: `acme/ios/vip by day`, with the metric where it is not the default."""
         parts = [self.workspace]
         if self.scope.has_app:
             parts.append(self.app or str(self.key.app_id))
         if self.scope.has_segment:
             parts.append(self.segment or str(self.key.segment_id))
-        return f"{'/'.join(parts)} by {self.unit}"
+        counted = f" {self.counted}" if self.counted else ""
+        return f"{'/'.join(parts)}{counted} by {self.unit}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,14 +133,14 @@ class Window(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The API answered the window. `buckets` and `sessions` are parallel; a bucket that was not reported is absent.
+    """The API answered the window. `buckets` and `values` are parallel; a bucket that was not reported is absent.
 
     `answered_date`, `quota_remaining`: `Date` and `X-RateLimit-Remaining` of the reply, where it had them.
     """
 
     window: Window
     buckets: Sequence[int]
-    sessions: Sequence[int]
+    values: Sequence[float]
     http_status: int
     attempts: int
     requested_at: datetime

@@ -10,11 +10,13 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from collector.buckets import end_of_closed, span_of_dates, start_of
 from collector.coverage import Coverage, CoveredSpan, CoveredSpans, answered_spans, missing_spans, pack, stale_spans
-from collector.metrics import METRICS, Metric
+from collector.metrics import DEFAULT_METRICS, SHARED, Metric, QuotaGroup
 from collector.model import Reason, Scope, Series, SeriesKey, Span, Unit
 from collector.windows import SpanGroup, Windows
 
@@ -36,11 +38,24 @@ class ConfiguredSeries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line narrows a plan to: apps by name (empty: all), and dates to read again, both included."""
+    """What the command line narrows a plan to: apps, segments, metrics by name (empty: all), and dates to read again.
+
+    The dates are both included.
+    """
 
     apps: frozenset[str] = frozenset()
     first: date | None = None
     last: date | None = None
+    segments: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+    def has(self, series: Series) -> bool:
+        """Whether the series is of the named apps, segments and metrics."""
+        return (
+            (not self.apps or series.app in self.apps)
+            and (not self.segments or series.segment in self.segments)
+            and (not self.metrics or series.key.metric in self.metrics)
+        )
 
     @property
     def forced(self) -> bool:
@@ -52,19 +67,18 @@ ALL = Selection()
 
 
 def configured_series(workspace: Workspace) -> Iterator[ConfiguredSeries]:
-    """Every series that the config names, in the order of metric, scope, app_id, segment_id, unit.
+    """Every series that the config names: by metric (in the config's order), event, scope, app_id, segment_id, unit.
 
-    That is the order of the lake's rows. Answers come in about this order, so a landing, which goes through the rows
-    in order, reads each entry of its journal about once.
+    Within a table, that is the order of the lake's rows. Answers come in about this order, so a landing, which goes
+    through the rows in order, reads each entry of its journal about once.
     """
     return (
-        _configure(workspace, metric, scope, unit, app, segment)
-        for metric in METRICS.values()
-        for scope in metric.scopes
-        if scope in workspace.scopes
+        _configure(workspace, metric, event, scope, unit, app, segment)
+        for metric, units_of_scope in _units_by_scope(workspace)
+        for event in (sorted(workspace.events) if metric.has_events else (None,))
+        for scope, units in units_of_scope.items()
         for app, segment in _members(workspace, scope)
-        for unit in metric.units
-        if unit in workspace.units
+        for unit in units
     )
 
 
@@ -97,13 +111,13 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Sel
     first, and series take turns.
     """
     groups: dict[tuple[Turn, Span], SpanGroup] = {}
-    places = {name: place for place, name in enumerate(METRICS)}
+    places = {choice.name: place for place, choice in enumerate(workspace.metrics)}
     # Thousands of series share a handful of dates and coverages, and what is planned follows from these alone: it is
     # worked out once for each such set, and the series are then only listed.
     planned: dict[object, list[tuple[SpanGroup, Reason]]] = {}
     for configured in configured_series(workspace):
         series = configured.series
-        if selection.apps and series.app not in selection.apps:
+        if not selection.has(series):
             continue
         covered = coverage.get(series.key, ())
         same = (series.key.metric, series.unit, configured.start, configured.end, covered)
@@ -125,7 +139,7 @@ def nightly_requests(workspace: Workspace, now: datetime, selection: Selection =
     tomorrow = now + timedelta(days=1)
     counts: Counter[tuple[str, Unit, date | None, date | None]] = Counter()
     for configured in configured_series(workspace):
-        if not selection.apps or configured.series.app in selection.apps:
+        if selection.has(configured.series):
             key = configured.series.key
             counts[key.metric, key.unit, configured.start, configured.end] += 1
     total = 0
@@ -140,10 +154,15 @@ def nightly_requests(workspace: Workspace, now: datetime, selection: Selection =
     return total
 
 
-def estimated_seconds(workspace: Workspace, requests: int) -> float:
-    """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
+def allowance(workspace: Workspace, quota: QuotaGroup = SHARED) -> int:
+    """The requests that may be sent in an hour, without the reserve."""
     limit = workspace.rate_limit
-    per_hour = max(1, int(limit.per_hour * (1 - limit.reserve)))
+    return max(1, int((quota.per_hour or limit.per_hour) * (1 - limit.reserve)))
+
+
+def estimated_seconds(workspace: Workspace, requests: int, quota: QuotaGroup = SHARED) -> float:
+    """How long these requests take at the permitted rate, with the waits for the quota's next hours; no latency."""
+    limit, per_hour = workspace.rate_limit, allowance(workspace, quota)
     # The last hour's requests do not wait for its end: exactly `per_hour` requests need no refill of the quota.
     full_hours = max(0, requests - 1) // per_hour
     return full_hours * 3600 + (requests - full_hours * per_hour) / limit.per_second
@@ -206,11 +225,27 @@ def _reason(window: Span, holes: Sequence[Span], covered: CoveredSpans) -> Reaso
     return Reason.NEW if not covered or missing[-1].stop > covered[-1].span.stop else Reason.GAP
 
 
+def _units_by_scope(workspace: Workspace) -> Iterator[tuple[Metric, dict[Scope, list[Unit]]]]:
+    """What is wanted of each metric."""
+    for metric, tables in groupby(workspace.wanted_tables(), key=itemgetter(0)):
+        units: dict[Scope, list[Unit]] = {}
+        for _, scope, unit in tables:
+            units.setdefault(scope, []).append(unit)
+        yield metric, units
+
+
 def _configure(
-    workspace: Workspace, metric: Metric, scope: Scope, unit: Unit, app: App | None, segment: Segment | None
+    workspace: Workspace,
+    metric: Metric,
+    event: str | None,
+    scope: Scope,
+    unit: Unit,
+    app: App | None,
+    segment: Segment | None,
 ) -> ConfiguredSeries:
-    key = SeriesKey(metric.name, scope, unit, app.id if app else None, segment.id if segment else None)
-    series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None)
+    key = SeriesKey(metric.name, scope, unit, app.id if app else None, segment.id if segment else None, event)
+    counted = "" if metric.name in DEFAULT_METRICS else metric.name if event is None else f"{metric.name} {event!r}"
+    series = Series(workspace.name, key, app.name if app else None, segment.name if segment else None, counted)
     # Its own date wins over the inherited one; where app and segment both have one, both must hold.
     starts = [member.start for member in (app, segment) if member and member.start]
     ends = [member.end for member in (app, segment) if member and member.end]

@@ -121,8 +121,10 @@ def _failure(failure: Failed) -> dict[str, Any]:
     series, span = failure.window.series, failure.window.span
     return {
         "workspace": series.workspace,
+        "metric": series.key.metric,
         "app": series.app,
         "segment": series.segment,
+        "event": series.key.event,
         "unit": series.unit.value,
         "first": format_bucket(series.unit, span.first),
         "last": format_bucket(series.unit, span.stop - 1),
@@ -133,5 +135,5 @@ def _failure(failure: Failed) -> dict[str, Any]:
 
 def _bug(workspace: WorkspaceSummary) -> dict[str, Any]:
     """A failure of no window."""
-    names = ("app", "segment", "unit", "first", "last", "http_status")
+    names = ("metric", "app", "segment", "event", "unit", "first", "last", "http_status")
     return {"workspace": workspace.name, **dict.fromkeys(names), "error": workspace.bug_text}

@@ -22,7 +22,7 @@ Turn = tuple[int, bool, float, int, float, float, str]
 """Sorts windows of all workspaces, the most urgent first.
 
 The place among its series' windows (0: the newest); whether all of its buckets were answered before; when the oldest of
-these answers came (seconds since 1970; less than any, where there was none); the metric's place in the catalogue; the
+these answers came (seconds since 1970; less than any, where there was none); the metric's place in the config; the
 span's end and start, newest first; its unit.
 """
 

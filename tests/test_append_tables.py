@@ -16,6 +16,7 @@ from collector.lake.local import LocalStore
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, stage_table
 from collector.lake.store import NO_FILE, Replacement
 from collector.lake.tables import RESTATEMENTS, RUNS
+from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +160,12 @@ def test_what_needs_a_footer_opens_the_footer(tmp_path: Path) -> None:
     before = coverage_table.CoverageState(files={data.path: coverage_table.FileRecord("before the copy", "x", size, 3)})
     store.opened = 0
     assert last_landing(store, PATH) == "run-1"
-    state = coverage_table.void_changed_files(store, "acme", before, report=False)
+    state = coverage_table.void_changed_files(
+        store,
+        "acme",
+        before,
+        wanted=frozenset({("sessions", Scope.APP, Unit.DAY)}),
+        report=False,
+    )
     assert (state.files[data.path].landing, state.files[data.path].rows) == ("x", 3)
     assert store.opened == 0

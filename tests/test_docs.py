@@ -11,7 +11,7 @@ import pytest
 
 from collector.cli.main import cli
 from collector.config.schema import schema as config_schema
-from collector.lake.tables import TABLES
+from collector.lake.tables import TABLES, DataTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ def test_every_config_key_has_a_row_in_its_section(model: str) -> None:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
 def test_every_column_has_a_row_in_the_section_of_its_table(table: Table) -> None:
     """docs/tables.md has a row for each column of a table, in the section of that table."""
-    section = "sessions_SCOPE_UNIT" if table.name.startswith("sessions_") else table.name
+    section = f"{table.metric.name}_SCOPE_UNIT" if isinstance(table, DataTable) else table.name
     columns = {column.name for column in table.columns}
     assert columns - first_cells(sections("docs/tables.md")[section]) == set()
 

@@ -65,11 +65,11 @@ def merge(store: LocalStore, number: int, outcomes: list[Answered]) -> Partition
     return changes
 
 
-def update(expected: dict[tuple[str, int], tuple[int, int]], outcomes: list[Answered]) -> tuple[int, int, int]:
+def update(expected: dict[tuple[str, int], tuple[float, int]], outcomes: list[Answered]) -> tuple[int, int, int]:
     """Merge into a plain dict of (sessions, revision). Returns the rows added, restated and unchanged."""
     added = restated = unchanged = 0
     for outcome in outcomes:
-        for bucket, sessions in zip(outcome.buckets, outcome.sessions, strict=True):
+        for bucket, sessions in zip(outcome.buckets, outcome.values, strict=True):
             key = (str(outcome.window.series.key.app_id), bucket)
             old = expected.get(key)
             if old is None:
@@ -97,7 +97,7 @@ def test_a_partition_merged_in_batches_has_the_last_answer_of_each_key(
     """Wherever batches and row groups end, and however answers overlap: each key once, its last count, sorted."""
     folder = tmp_path_factory.mktemp("lake")
     store = make_store(folder)
-    expected: dict[tuple[str, int], tuple[int, int]] = {}
+    expected: dict[tuple[str, int], tuple[float, int]] = {}
     for number, run in enumerate(runs):
         outcomes = [answered(app, first, counts) for app, (first, counts) in run.items()]
         changes = merge(store, number, outcomes)

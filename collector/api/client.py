@@ -3,8 +3,8 @@
 Each request is sent once: rate limits and retries are in `collector.fetch`. Values that are made for every request,
 here and in the modules below, are named tuples: immutable, and made in a third of a dataclass's time.
 
-Statuses, by Braze's documentation: 400 do not repeat; 401, 403, 404, 405 stop the workspace; 429 wait; 5xx repeat. A
-202 was queued, which is not an answer.
+Statuses, by Braze's documentation: 400 do not repeat; 401 stops the workspace; 403, 404, 405 stop the metric;
+429 wait; 5xx repeat. A 202 was queued, which is not an answer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import orjson
 from collector.api.decode import Decoder, Points
 from collector.api.errors import (
     ApiError,
+    MetricRefusedError,
     QuotaExhaustedError,
     RetryableError,
     SeriesRefusedError,
@@ -24,6 +25,7 @@ from collector.api.errors import (
 )
 from collector.api.headers import NO_HEADERS, RateLimitHeaders, parse_headers
 from collector.api.request import RequestBuilder
+from collector.metrics import DEFAULT_METRICS, METRICS
 from collector.redaction import Redactor, quote_json, withhold_codes
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collector.api.transport import Transport
     from collector.clock import Clock
     from collector.config.settings import Workspace
+    from collector.metrics import Metric
     from collector.model import Window
 
 
@@ -65,7 +68,8 @@ class ApiClient:
             response = await self._transport.get(self._requests.build(window))
             headers, status = parse_headers(response.headers, self._clock.now()), response.status
             discard = response.discard
-            refusal = error_for_status(status, response.headers, response.body)
+            metric = METRICS[window.series.key.metric]
+            refusal = error_for_status(status, response.headers, response.body, metric)
             if refusal is None:
                 return Reply(self._points(response.body, window), status, headers)
         except ApiError as error:
@@ -91,11 +95,20 @@ _ADVICE: Mapping[int, tuple[type[ApiError], str]] = {
         "the API key was rejected: check that it is complete, without quotes, and of the instance in `endpoint`",
     ),
     403: (
-        WorkspaceRefusedError,
-        "the API key does not have the permission sessions.data_series: add it in the Braze dashboard",
+        MetricRefusedError,
+        (
+            "the API key does not have the permission {permission}, which {metric} needs: permissions of a Braze key "
+            "cannot be changed after it was made, so make a new key that has it"
+        ),
     ),
-    404: (WorkspaceRefusedError, "the server has nothing at this path: check `endpoint`"),
-    405: (WorkspaceRefusedError, "the server does not accept GET requests at this path: check `endpoint`"),
+    404: (
+        MetricRefusedError,
+        "the server has nothing at the path of {metric} (permission {permission}): check `endpoint`",
+    ),
+    405: (
+        MetricRefusedError,
+        "the server does not accept GET requests at the path of {metric} (permission {permission}): check `endpoint`",
+    ),
     407: (WorkspaceRefusedError, "the proxy requires credentials: check the proxy settings of the environment"),
     408: (RetryableError, "the server timed out waiting for the request"),
     425: (RetryableError, "the server was not ready for the request"),
@@ -103,13 +116,16 @@ _ADVICE: Mapping[int, tuple[type[ApiError], str]] = {
 }
 
 
-def error_for_status(status: int, headers: Mapping[str, str], body: bytes) -> ApiError | None:
+def error_for_status(
+    status: int, headers: Mapping[str, str], body: bytes, metric: Metric = METRICS[DEFAULT_METRICS[0]]
+) -> ApiError | None:
     """The error to raise, whose text is not redacted yet; None where the body is to be decoded."""
     if 200 <= status < 300 and status != 202:
         return None
     if 300 <= status < 400 and status != 304:
         return WorkspaceRefusedError(_redirected(status, headers), http_status=status)
     kind, advice = _ADVICE.get(status) or _advice_by_class(status)
+    advice = advice.format(metric=metric.name, permission=metric.permission)
     # Of a refused key nothing is quoted: such replies echo it.
     said = "" if status in (401, 403) else withhold_codes(_said(body))
     return kind(f"HTTP {status}: {advice}{f'; the server said: {said}' if said else ''}", http_status=status)

@@ -25,6 +25,7 @@ import orjson
 from collector.api.errors import RetryableError
 from collector.buckets import EPOCH, day_number
 from collector.config.settings import NaiveHours
+from collector.metrics import METRICS, Metric, ValueType
 from collector.model import Span, Unit, Window
 from collector.redaction import quote_json, withhold_codes
 
@@ -33,20 +34,24 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
-_MAX_SESSIONS = 2**63 - 1
+_MAX_VALUE = 2**53
+"""The largest integer up to which a float64, as which the lake keeps restated values, has every integer."""
+
 _MAX_KNOWN_TIMES = 8192
-_TIME, _SESSIONS = itemgetter("time"), itemgetter("sessions")
+_TIME = itemgetter("time")
+_FIELDS = {name: itemgetter(metric.field) for name, metric in METRICS.items()}
 
 
 class Points(NamedTuple):
-    """The points of a window: buckets ascending, each once, with `sessions` in parallel.
+    """The points of a window: buckets ascending, each once, with `values` in parallel.
 
-    The `buckets` of a complete answer are a range, and `sessions` is an array, since thousands of answers wait in
-    memory for the journal. `warning` is what the server put into `errors` beside its success, unredacted.
+    The `buckets` of a complete answer are a range, and `values` is an array (of integers, or of floats), since
+    thousands of answers wait in memory for the journal. `warning` is what the server put into `errors` beside its
+    success, unredacted.
     """
 
     buckets: Sequence[int]
-    sessions: Sequence[int]
+    values: Sequence[float]
     warning: str | None = None
 
 
@@ -84,32 +89,37 @@ class Decoder:
             return None
         try:
             # The same texts in the same order are the same buckets, each once and all in the span: only the counts are
-            # left to check. `bool` is a subclass of int, so types are compared exactly. A point that is not an object,
-            # or a count above int64, raises here, and the second way reports it.
+            # left to check. `bool` is a subclass of int, so types are compared exactly. A point that is not an object
+            # raises here, and the second way reports it.
             if list(map(_TIME, data)) != last[1]:
                 return None
-            sessions = list(map(_SESSIONS, data))
-            if set(map(type, sessions)) != {int} or min(sessions) < 0:
+            name = window.series.key.metric
+            values = list(map(_FIELDS[name], data))
+            if METRICS[name].type is ValueType.FLOAT:
+                amounts = set(map(type, values)) <= {int, float} and max(map(abs, values)) <= _MAX_VALUE
+                return Points(last[2], array("d", values), warning) if amounts else None
+            if set(map(type, values)) != {int} or min(values) < 0 or max(values) > _MAX_VALUE:
                 return None
-            return Points(last[2], array("q", sessions), warning)
+            return Points(last[2], array("q", values), warning)
         except (KeyError, TypeError, OverflowError):
             return None
 
     def _decode_points(self, data: list[Any], window: Window, warning: str | None) -> Points:
         unit, span = window.series.key.unit, window.span
-        buckets, sessions = [], []
+        metric = METRICS[window.series.key.metric]
+        buckets, values = [], []
         for point in data:
             if not isinstance(point, dict):
                 raise RetryableError("invalid response: a point is not an object")
             buckets.append(self._bucket(point, unit))
-            sessions.append(_sessions(point))
+            values.append(_value(point, metric))
         # Complete and in order: only such an answer may have a range as its buckets, and serve as the one to compare
         # with.
         complete = range(span.first, span.stop)
         if buckets == list(complete):
             self._last_complete[unit] = (span, [point["time"] for point in data], complete)
-            return Points(complete, array("q", sessions), warning)
-        return _placed(buckets, sessions, span, warning)
+            return Points(complete, _array(metric, values), warning)
+        return _placed(metric, buckets, values, span)._replace(warning=warning)
 
     def _bucket(self, point: dict[str, Any], unit: Unit) -> int:
         text = point.get("time")
@@ -149,29 +159,38 @@ def _parse(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _sessions(point: dict[str, Any]) -> int:
-    sessions = point.get("sessions")
-    # Not isinstance: True and False are ints as well.
-    if type(sessions) is not int:
-        raise RetryableError("invalid response: the sessions of a point are missing, or are not an integer")
-    if not 0 <= sessions <= _MAX_SESSIONS:
-        what = "fewer than 0" if sessions < 0 else "more than a 64-bit integer holds"
-        raise RetryableError(f"invalid response: the sessions of a point are {what}")
-    return sessions
+def _value(point: dict[str, Any], metric: Metric) -> float:
+    """The value of a point: a count, which may be written as a float such as 26660.0, or an amount."""
+    value = point.get(metric.field)
+    is_amount = metric.type is ValueType.FLOAT
+    # Not isinstance: True and False are ints as well. A float that holds an integer is that integer.
+    if type(value) is float and not is_amount and value.is_integer():
+        value = int(value)
+    if type(value) is not int and not (is_amount and type(value) is float):
+        kind = "a number" if is_amount else "an integer"
+        raise RetryableError(f"invalid response: the {metric.field} of a point is missing, or is not {kind}")
+    if not (-_MAX_VALUE if is_amount else 0) <= value <= _MAX_VALUE:
+        what = "fewer than 0" if 0 > value >= -_MAX_VALUE else "outside what a value of 53 bits holds"
+        raise RetryableError(f"invalid response: the {metric.field} of a point is {what}")
+    return value
 
 
-def _placed(buckets: list[int], sessions: list[int], span: Span, warning: str | None) -> Points:
+def _array(metric: Metric, values: list[float]) -> array[Any]:
+    return array("d" if metric.type is ValueType.FLOAT else "q", values)
+
+
+def _placed(metric: Metric, buckets: list[int], values: list[float], span: Span) -> Points:
     """The points inside the span, in order, each bucket once."""
-    placed: dict[int, int] = {}
-    for bucket, count in zip(buckets, sessions, strict=True):
-        # A repeated point with the same count does no harm. With another count, either could be right: the window is
+    placed: dict[int, float] = {}
+    for bucket, value in zip(buckets, values, strict=True):
+        # A repeated point with the same value does no harm. With another one, either could be right: the window is
         # requested again.
-        if bucket in span and placed.setdefault(bucket, count) != count:
-            raise RetryableError("invalid response: the same bucket appears twice with different counts")
+        if bucket in span and placed.setdefault(bucket, value) != value:
+            raise RetryableError("invalid response: the same bucket appears twice with different values")
     if buckets and not placed:
         raise RetryableError("invalid response: none of the points is in the requested window")
     ordered = sorted(placed)
-    return Points(ordered, array("q", [placed[bucket] for bucket in ordered]), warning)
+    return Points(ordered, _array(metric, [placed[bucket] for bucket in ordered]))
 
 
 # ASCII: otherwise `\d` matches the digits of other scripts, which `int` would convert.

@@ -44,5 +44,9 @@ class NotClosedError(ApiError):
     """Do not repeat the window in this run: it has a bucket that has not ended yet by the server's clock."""
 
 
+class MetricRefusedError(ApiError):
+    """Send nothing more for this metric of this workspace in this run: the permission or the path are wrong."""
+
+
 class WorkspaceRefusedError(ApiError):
-    """Send nothing more for this workspace in this run: key, permission or address are wrong."""
+    """Send nothing more for this workspace in this run: key or address are wrong."""

@@ -15,13 +15,13 @@ from yarl import URL
 from collector import __version__
 from collector.buckets import request_end
 from collector.config.settings import Auth, Workspace
+from collector.metrics import METRICS, Metric
 from collector.model import Span, Unit, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-PATH = "/sessions/data_series"
 USER_AGENT = f"braze-session-collector/{__version__}"
 
 
@@ -37,13 +37,27 @@ class Request(NamedTuple):
         return f"Request(timeout_seconds={self.timeout_seconds})"
 
 
+class _Series(NamedTuple):
+    """What the requests of a metric have in common: the path, and for each unit its parameter."""
+
+    path: str
+    units: Mapping[Unit, str]
+
+    @classmethod
+    def of(cls, metric: Metric, root: str) -> _Series:
+        """For an endpoint whose own path is `root`."""
+        several = len(metric.units) > 1
+        return cls(f"{root}{metric.path}", {unit: f"&unit={unit}" if several else "" for unit in metric.units})
+
+
 class RequestBuilder:
     """Builds the requests of one workspace. What they have in common is made once."""
 
     def __init__(self, workspace: Workspace) -> None:
         key = workspace.api_key.reveal() if workspace.api_key is not None else ""
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
-        self._scheme, self._host, self._path, *_ = urlsplit(f"{workspace.endpoint.rstrip('/')}{PATH}")
+        self._scheme, self._host, root, *_ = urlsplit(workspace.endpoint.rstrip("/"))
+        self._metrics = {name: _Series.of(metric, root) for name, metric in METRICS.items()}
         self._key = ""
         if workspace.auth is Auth.HEADER:
             headers["Authorization"] = f"Bearer {key}"
@@ -56,19 +70,23 @@ class RequestBuilder:
     def build(self, window: Window) -> Request:
         """The request for a window of this workspace.
 
-        Reference page: `length` is 1 to 100, `unit` is day or hour, `ending_at` an ISO 8601 instant, `app_id` and
-        `segment_id` limit the series. `ending_at` is the last second of the last bucket: whether it is read as
-        inclusive or exclusive, the same bucket is meant.
+        Reference pages: `length` is 1 to 100, `unit` is day or hour (series that are by days alone have no such
+        parameter), `ending_at` an ISO 8601 instant, `app_id` and `segment_id` limit the series, `event` is its event.
+        `ending_at` is the last second of the last bucket: whether it is read as inclusive or exclusive, the same bucket
+        is meant.
         """
         key, span = window.series.key, window.span
+        path, units = self._metrics[key.metric]
         length = span.stop - span.first
-        query = f"{self._key}length={length}&unit={key.unit}&ending_at={_ending(key.unit, span.stop, self._zone)}"
+        query = f"{self._key}length={length}{units[key.unit]}&ending_at={_ending(key.unit, span.stop, self._zone)}"
         if key.app_id is not None:
             query += f"&app_id={_encoded(key.app_id)}"
         if key.segment_id is not None:
             query += f"&segment_id={_encoded(key.segment_id)}"
+        if key.event is not None:
+            query += f"&event={_encoded(key.event)}"
         # Already encoded: the client would otherwise normalize it again, and send the `+` of an offset unescaped.
-        url = URL(SplitResult(self._scheme, self._host, self._path, query, ""), encoded=True)
+        url = URL(SplitResult(self._scheme, self._host, path, query, ""), encoded=True)
         return Request(url, self._headers, self._timeout)
 
 

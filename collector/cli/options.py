@@ -170,6 +170,22 @@ def selection_options(command: Command) -> Command:
             shell_complete=_complete_app,
             help="Only this app (repeatable).",
         ),
+        click.option(
+            "--segment",
+            "segments",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=_complete_segment,
+            help="Only series of this segment (repeatable).",
+        ),
+        click.option(
+            "--metric",
+            "metrics",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=_complete_metric,
+            help="Only this metric (repeatable).",
+        ),
         workspace_option,
         click.option("--as-of", type=INSTANT, help="Use this instant as now.  [default: the current time]"),
     ):
@@ -192,7 +208,11 @@ def select(config: Config, values: dict[str, Any]) -> tuple[Config, Selection]:
     workspaces = tuple(workspace for workspace in config.workspaces if not names or workspace.name in names)
     known_apps = (app.name for workspace in workspaces for app in workspace.apps)
     apps = _require_known("app", values.get("apps", ()), known_apps)
-    return replace(config, workspaces=workspaces), Selection(apps, first, last)
+    known_segments = (segment.name for workspace in workspaces for segment in workspace.segments)
+    segments = _require_known("segment", values.get("segments", ()), known_segments)
+    known_metrics = (metric.name for workspace in workspaces for metric in workspace.metrics)
+    metrics = _require_known("metric", values.get("metrics", ()), known_metrics)
+    return replace(config, workspaces=workspaces), Selection(apps, first, last, segments, metrics)
 
 
 def print_json(value: dict[str, Any], *, indented: bool = False) -> None:
@@ -219,7 +239,18 @@ def _complete_workspace(ctx: click.Context, _param: click.Parameter, incomplete:
 
 
 def _complete_app(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return _matching((app.name for workspace in _config_for_completion(ctx) for app in workspace.apps), incomplete)
+    workspaces = _config_for_completion(ctx)
+    return _matching((app.name for workspace in workspaces for app in workspace.apps), incomplete)
+
+
+def _complete_segment(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    workspaces = _config_for_completion(ctx)
+    return _matching((segment.name for workspace in workspaces for segment in workspace.segments), incomplete)
+
+
+def _complete_metric(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    workspaces = _config_for_completion(ctx)
+    return _matching((metric.name for workspace in workspaces for metric in workspace.metrics), incomplete)
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:

@@ -13,6 +13,7 @@ import click
 
 from collector.cli.options import CollectorCommand, load_config
 from collector.cli.types import DATE, FAULT_RATES, INSTANT, LATENCY
+from collector.metrics import DEFAULT_METRICS, METRICS
 from collector.simulator.options import (
     NEVER_LATE,
     Boundary,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 _HELP = f"""Serve a simulated Braze API on this machine.
 
-It answers GET /sessions/data_series and GET /segments/list for the workspaces of the config, with the parameters,
-headers, errors and hourly quota of Braze. The session counts are invented and are the same on each day and machine.
-Set each workspace's `endpoint` to the printed URL: every command of the collector then works with it.
+It answers GET requests for the series of every metric, and GET /segments/list, for the workspaces of the config, with
+the parameters, headers, errors and hourly quotas of Braze. The counts are invented and are the same on each day and
+machine. Set each workspace's `endpoint` to the printed URL: every command of the collector then works with it.
 
 \b
 Serve on http://127.0.0.1:8787:
@@ -76,7 +77,7 @@ def announcement(url: str, workspaces: Sequence[Workspace], simulation: Simulati
     lines += [f"in the config: endpoint: {url}"]
     lines += [_where_to_write(workspace, simulated_key(workspace)) for workspace in keyless]
     key = simulated_key(keyless[0]) if keyless else f"${workspaces[0].key_variable or 'KEY'}"
-    lines += [f'curl -H "Authorization: Bearer {key}" "{url}/sessions/data_series?length=7"']
+    lines += [f'curl -H "Authorization: Bearer {key}" "{url}{METRICS[DEFAULT_METRICS[0]].path}?length=7"']
     return [*lines, "stop with Ctrl-C"]
 
 
@@ -105,6 +106,7 @@ def _options(values: Mapping[str, Any]) -> Options:
     return Options(
         seed=values["seed"],
         pool=PoolOptions(values["pool"], values["period"]),
+        own_pool=values["own_pool"],
         late=LateOptions(values["late_share"], values["late_days"]) if values["restate"] else NEVER_LATE,
         hour_format=HourFormat(values["hour_format"]),
         boundary=Boundary(values["ending_at"]),
@@ -130,14 +132,14 @@ def _print_truth(simulation: Simulation, values: Mapping[str, Any]) -> None:
 
     at = simulation.now
     try:
-        site, key = read_series(simulation, values["truth"])
+        site, key = read_series(simulation, values["truth"], values["metric"], values["event"])
         first, last = (day and day.isoformat() for day in (values["first"], values["last"]))
         span = span_of_names(site, key.unit, first, last, at)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    click.echo("bucket,sessions")
-    for name, sessions in expected_rows(simulation, site, key, span, at):
-        click.echo(f"{name},{sessions}")
+    click.echo(f"bucket,{key.metric}")
+    for name, value in expected_rows(simulation, site, key, span, at):
+        click.echo(f"{name},{value}")
 
 
 def _serve(simulation: Simulation, workspaces: Sequence[Workspace], values: Mapping[str, Any]) -> None:
@@ -195,6 +197,8 @@ OPTIONS = (
     _option("--seed", metavar="N", type=int, default=0, help="Seed of the invented counts and of the faults."),
     _option("--latency", type=LATENCY, default="0", help="Milliseconds that a response takes: 20, or 5-50."),
     _option("--pool", metavar="N", type=_POSITIVE, default=250_000, help="Quota: requests of a workspace in a period."),
+    _option("--own-pool", metavar="N", type=_POSITIVE,
+            help="The same for paths with a quota of their own, such as purchases.  [default: theirs]"),
     _option("--period", metavar="SECONDS", type=_POSITIVE, default=3600, help="Length of the quota's period."),
     _option("--faults", type=FAULT_RATES, default="", help="Faults, by share of the attempts: 500=0.05,reset=0.01."),
     _option("--fault-attempts", metavar="N", type=_POSITIVE, help="Only a request's first N attempts can fail."),
@@ -217,8 +221,11 @@ OPTIONS = (
     _option("--absent", metavar="SHARE", type=_SHARE, default=0.0, help="Share of buckets that are not reported."),
     _option("--untracked", multiple=True, metavar="NAME", help="A segment that reports only zeros (repeatable)."),
     _option("--dead", multiple=True, metavar="NAME", help="An app or segment that the API does not know (repeatable)."),
-    _option("--denied", multiple=True, metavar="NAME", help="A workspace whose key has no permission (repeatable)."),
+    _option("--denied", multiple=True, metavar="NAME",
+            help="A workspace, or a metric of it (acme/dau), that its key has no permission for (repeatable)."),
     _option("--truth", metavar="SERIES", help="Print the true counts as CSV: WORKSPACE/APP/SEGMENT/UNIT, - for all."),
+    _option("--metric", type=click.Choice(list(METRICS)), default=DEFAULT_METRICS[0], help="With --truth: the metric."),
+    _option("--event", metavar="NAME", help="With --truth: the event, of a metric that has events."),
     _option("--from", "first", type=DATE, help="With --truth: first local date.  [default: 14 days in all]"),
     _option("--to", "last", type=DATE, help="With --truth: last local date, included.  [default: today]"),
 )  # fmt: skip

@@ -9,21 +9,24 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from collector.config.metrics import DEFAULTS, note_missing_members, note_not_offered, wanted_metrics
 from collector.config.schema import BUILT_IN
 from collector.config.settings import Retry
 from collector.config.values import quoted
+from collector.metrics import METRICS
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
     from collector.config.document import KeyPath
     from collector.config.mistakes import ConfigCheck
+    from collector.config.settings import MetricChoice
 
 
 def check_names(check: ConfigCheck) -> None:
     """Note duplicate names, ids and list entries, and restrictions to segments that are not defined."""
     _check_unique(check, check.workspaces(), ("name",))
     for place in (("defaults",), *check.workspaces()):
-        for key in ("units", "scopes"):
+        for key in ("units", "scopes", "events"):
             _check_listed_once(check, (*place, key))
     for workspace in check.workspaces():
         for key in ("apps", "segments"):
@@ -71,9 +74,6 @@ def _check_defined(check: ConfigCheck, workspace: KeyPath, app: KeyPath) -> None
             check.mistake(item, f"no segment {quoted(text)} in this workspace: {hint} under segments")
 
 
-DEFAULTS: KeyPath = ("defaults",)
-
-
 def check_order(check: ConfigCheck) -> None:
     """Note a start after its end, and a first backoff above the longest."""
     _check_dates(check, (DEFAULTS,))
@@ -112,17 +112,41 @@ def _check_retry(check: ConfigCheck, places: tuple[KeyPath, ...]) -> None:
 
 
 def check_wanted(check: ConfigCheck) -> None:
-    """Note workspaces without any series, and a lookback of 0 where nothing else says what is wanted."""
+    """Note what a workspace wants and cannot have.
+
+    That is metrics without any series, and a lookback of 0 where nothing else says what is wanted.
+    """
     for workspace in check.workspaces():
-        texts = _listed(check, workspace, "scopes", BUILT_IN.scopes)
-        if texts is None or any(check.is_invalid((*workspace, key)) for key in ("apps", "segments")):
+        units = _listed(check, workspace, "units", BUILT_IN.units)
+        scopes = _listed(check, workspace, "scopes", BUILT_IN.scopes)
+        metrics = wanted_metrics(check, workspace)
+        if units is None or scopes is None or metrics is None:
             continue
-        scopes = [Scope(text) for text in texts]
+        for path, choice in metrics:
+            note_not_offered(check, path, choice, tuple(map(Unit, units)), tuple(map(Scope, scopes)))
+            note_missing_members(check, workspace, path, METRICS[choice.name])
+        if any(check.is_invalid((*workspace, key)) for key in ("apps", "segments")):
+            continue
+        _check_series(check, workspace, [(path, choice) for path, choice in metrics if not check.is_invalid(path)])
+
+
+def _check_series(check: ConfigCheck, workspace: KeyPath, metrics: list[tuple[KeyPath, MetricChoice]]) -> None:
+    """Every metric has a series, and each series has a date from which it is wanted."""
+    unlimited: set[Unit] = set()
+    wanted = {kind: _listed(check, workspace, kind, built_in) or [] for kind, built_in in _KINDS.items()}
+    for path, choice in metrics:
+        metric = METRICS[choice.name]
+        scopes = metric.scopes_of(tuple(map(Scope, wanted["scopes"])), choice.scopes)
         starts = {scope: _starts(check, workspace, scope) for scope in scopes}
         if not any(starts.values()):
-            _note_nothing(check, workspace, scopes)
+            _note_nothing(check, workspace, list(scopes), path if len(metrics) > 1 else None)
         elif not all(has_start for each in starts.values() for has_start in each):
-            _check_lookback(check, workspace)
+            unlimited.update(metric.units_of(tuple(map(Unit, wanted["units"])), choice.units))
+    if unlimited:
+        _check_lookback(check, workspace, sorted(unlimited))
+
+
+_KINDS: dict[str, tuple[Unit, ...] | tuple[Scope, ...]] = {"units": BUILT_IN.units, "scopes": BUILT_IN.scopes}
 
 
 def _starts(check: ConfigCheck, workspace: KeyPath, scope: Scope) -> list[bool]:
@@ -150,7 +174,8 @@ def _starts_of_pairs(check: ConfigCheck, apps: list[KeyPath], segments: list[Key
     return pairs
 
 
-def _note_nothing(check: ConfigCheck, workspace: KeyPath, scopes: list[Scope]) -> None:
+def _note_nothing(check: ConfigCheck, workspace: KeyPath, scopes: list[Scope], metric: KeyPath | None) -> None:
+    """`metric`: where the metric is written, if it is one of several."""
     apps, segments = (check.items((*workspace, key)) for key in ("apps", "segments"))
     wanted = []
     if not apps and any(scope.has_app for scope in scopes):
@@ -159,16 +184,16 @@ def _note_nothing(check: ConfigCheck, workspace: KeyPath, scopes: list[Scope]) -
         wanted.append("segments")
     missing = " and ".join(wanted) or "segments to an app"
     listed = ", ".join(scopes)
-    place = (*workspace, wanted[0] if wanted else "scopes")
+    place = metric or (*workspace, wanted[0] if wanted else "scopes")
     check.mistake(place, f"nothing to collect for scopes [{listed}]: add {missing}, or the scope workspace")
 
 
-def _check_lookback(check: ConfigCheck, workspace: KeyPath) -> None:
+def _check_lookback(check: ConfigCheck, workspace: KeyPath, units: list[Unit]) -> None:
     """Some series has no start of its own, so the workspace's start, or the lookback, must say what is wanted."""
     if first_path(check, (workspace, DEFAULTS), "start"):
         return
     off = []
-    for unit in _listed(check, workspace, "units", BUILT_IN.units) or ():
+    for unit in units:
         path = first_path(check, (workspace, DEFAULTS), "lookback", str(unit))
         if path and check.get(path) == 0:
             off.append(path)

@@ -53,6 +53,7 @@ _EMPTY = {
     "units": "write [day], [hour] or both",
     "scopes": "write some of app, app_segment, workspace, workspace_segment",
     "apps": "write at least one app",
+    "events": "write the name of an event",
     "workspaces": "write at least one workspace",
 }
 

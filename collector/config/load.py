@@ -14,6 +14,7 @@ from collector.config.checks import check_names, check_order, check_storage, che
 from collector.config.document import Document, UnreadableError, read_document
 from collector.config.fields import check_fields
 from collector.config.files import CannotRead, read_regular
+from collector.config.metrics import check_metrics, metric_choices
 from collector.config.mistakes import WHOLE_FILE, ConfigCheck, ConfigError, Mistake, path_text
 from collector.config.schema import BUILT_IN, AppModel, FileModel, SettingsModel, WorkspaceModel
 from collector.config.secrets import check_keys
@@ -45,6 +46,7 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool) -> Config:
         raise ConfigError((Mistake(str(path), error.line, WHOLE_FILE, error.text),)) from None
     check_fields(check)
     check_names(check)
+    check_metrics(check)
     check_order(check)
     check_wanted(check)
     check_storage(check)
@@ -138,7 +140,8 @@ def _given(entry: SettingsModel | None) -> dict[str, Any]:
         return {}
     names = [name for name in SettingsModel.model_fields if name not in _NESTED]
     given = ((name, getattr(entry, name)) for name in names)
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given if value is not None}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given if value is not None}
+    return settings | ({"metrics": metric_choices(entry.metrics)} if entry.metrics is not None else {})
 
 
 def _merged(name: str, *entries: SettingsModel | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collector.config import values
 from collector.config.document import LEFT_ALONE
 from collector.config.endpoint import read_endpoint
 from collector.config.settings import DEFAULT_LOOKBACK, Auth, Limits, NaiveHours, RateLimit, Retry, Storage, Workspace
+from collector.metrics import DEFAULT_METRICS, METRICS
 from collector.model import Scope, Unit
 
 BUILT_IN = Workspace(name="", endpoint="", timezone=ZoneInfo("UTC"))
@@ -43,6 +44,32 @@ WorkspaceName = Annotated[
 # An enum is read from its text, which pydantic's strict mode would reject.
 OneUnit = Annotated[Unit, Field(strict=False)]
 OneScope = Annotated[Scope, Field(strict=False)]
+
+_OWN = {
+    kind: {"type": "array", "items": {"enum": [each.value for each in kinds]}, "minItems": 1, "uniqueItems": True}
+    for kind, kinds in (("units", Unit), ("scopes", Scope))
+}
+# `checks.py` judges it: which units and scopes a metric may have is in the catalogue, and pydantic's messages for one
+# of two types name neither.
+Metrics = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"enum": [*METRICS]}, "minItems": 1, "uniqueItems": True},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": False,
+                    "properties": {
+                        name: {"type": ["object", "null"], "additionalProperties": False, "properties": _OWN}
+                        for name in METRICS
+                    },
+                },
+            ]
+        }
+    ),
+]
 
 
 def _key(meaning: str, example: object, default: object = None, **more: Any) -> Any:
@@ -103,6 +130,14 @@ class RetryModel(ConfigModel):
 class SettingsModel(ConfigModel):
     """The keys that are allowed under `defaults` and in each workspace, where they win."""
 
+    metrics: Metrics = _key(
+        "What to collect: a list of metrics, or a mapping from metrics to units and scopes of their own.",
+        [*DEFAULT_METRICS], [*DEFAULT_METRICS],
+    )  # fmt: skip
+    events: list[Name] | None = _key(
+        "Names of custom events, each of which is a series of the metric of that name.", ["checkout_completed"],
+        min_length=1, extra={"uniqueItems": True},
+    )  # fmt: skip
     units: list[OneUnit] | None = _key(
         "Bucket sizes to collect.", ["day", "hour"], [*BUILT_IN.units], min_length=1, extra={"uniqueItems": True}
     )

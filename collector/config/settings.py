@@ -11,11 +11,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from collector.metrics import DEFAULT_METRICS, METRICS
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from zoneinfo import ZoneInfo
+
+    from collector.metrics import Metric
 
 DEFAULT_LOOKBACK: Mapping[Unit, int] = MappingProxyType({Unit.DAY: 14, Unit.HOUR: 336})
 """Both 14 days, so that hours go on adding up to days."""
@@ -126,11 +129,21 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricChoice:
+    """A metric that is wanted, by its name in the catalogue. `units`, `scopes`: its own; None: the workspace's."""
+
+    name: str
+    units: tuple[Unit, ...] | None = None
+    scopes: tuple[Scope, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """One workspace with its defaults resolved: a host, a key, a quota, a time zone, and what is wanted of it.
 
     `start`/`end` are the inherited ones; an app's or segment's own win. `api_key` is None where the command needs none.
     `key_variable`: the environment variable that the config names for it; None: it is in a file.
+    `metrics`: in the order of the config. `events`: names of custom events, for the metrics that have events.
     """
 
     name: str
@@ -141,6 +154,8 @@ class Workspace:
     segments: tuple[Segment, ...] = ()
     units: tuple[Unit, ...] = (Unit.DAY, Unit.HOUR)
     scopes: tuple[Scope, ...] = (Scope.APP, Scope.APP_SEGMENT)
+    metrics: tuple[MetricChoice, ...] = tuple(map(MetricChoice, DEFAULT_METRICS))
+    events: tuple[str, ...] = ()
     start: date | None = None
     end: date | None = None
     lookback: Mapping[Unit, int] = field(default_factory=lambda: DEFAULT_LOOKBACK)
@@ -153,6 +168,15 @@ class Workspace:
     auth: Auth = Auth.HEADER
     naive_hours: NaiveHours = NaiveHours.UTC
     key_variable: str | None = None
+
+    def wanted_tables(self) -> Iterator[tuple[Metric, Scope, Unit]]:
+        """What is collected, as the data tables that it belongs to: metrics in the config's order, scopes, units."""
+        for choice in self.metrics:
+            metric = METRICS[choice.name]
+            units = metric.units_of(self.units, choice.units)
+            for scope in metric.scopes_of(self.scopes, choice.scopes):
+                for unit in units:
+                    yield metric, scope, unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 In: windows, the most important first. Out: outcomes, in any order, each handed to `record`, which may make the workers
 wait. When a request may be sent is in `limiter.py`, how often a window is tried in `retry.py`, what a reply means in
-`collector.api`. Key, quota and failures belong to a workspace, so fetchers know nothing of one another.
+`collector.api`. Key, quotas and failures belong to a workspace, so fetchers know nothing of one another. Each quota has
+workers of its own, and each metric its own count of failures, so that what holds up one holds up no other.
 
 Never here: landing, and what is requested next.
 """
@@ -11,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collector.api.cancellation import CancelScope
 from collector.api.errors import (
     ApiError,
     ConnectionLostError,
+    MetricRefusedError,
     NotClosedError,
     QuotaExhaustedError,
     RetryableError,
@@ -27,11 +29,12 @@ from collector.api.errors import (
     WorkspaceRefusedError,
 )
 from collector.api.headers import NO_HEADERS
-from collector.fetch.limiter import RateLimiter
+from collector.fetch.limiter import BothPermits, RateLimiter
 from collector.fetch.progress import FetchProgress
 from collector.fetch.quota import Quota
 from collector.fetch.retry import CircuitBreaker, retrying
 from collector.fetch.server_clock import ServerClock
+from collector.metrics import METRICS
 from collector.model import Answered, Failed, Outcome, Skipped
 
 if TYPE_CHECKING:
@@ -41,14 +44,24 @@ if TYPE_CHECKING:
     from collector.api.client import ApiClient, Reply
     from collector.clock import Clock
     from collector.config.settings import Workspace
-    from collector.fetch.limiter import Throttle
+    from collector.fetch.limiter import Permits, Throttle
     from collector.fetch.stop import StopRequest
+    from collector.metrics import QuotaGroup
     from collector.model import SeriesKey, Window
 
 log = logging.getLogger(__name__)
 
 MAX_PAUSES = 10
 """How many 429s a window may meet before it counts as failed. They use up none of its attempts."""
+
+
+def _quota_of(metric: str) -> QuotaGroup:
+    return METRICS[metric].quota
+
+
+def _of_quota(windows: Collection[Window], name: str) -> Iterator[Window]:
+    return (window for window in windows if _quota_of(window.series.key.metric).name == name)
+
 
 Record = Callable[[Outcome], Awaitable[None]]
 
@@ -90,7 +103,7 @@ class PendingRequest:
         points, headers = reply.points, reply.headers
         requested_at, duration_ms = self._timing(clock)
         return Answered(
-            self.window, points.buckets, points.sessions, reply.http_status, self.attempts, requested_at, duration_ms,
+            self.window, points.buckets, points.values, reply.http_status, self.attempts, requested_at, duration_ms,
             headers.date, headers.remaining,
         )  # fmt: skip
 
@@ -134,6 +147,26 @@ class FetchResources:
     stop: StopRequest
 
 
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """What is requested against one quota: its own limiter, workers and deferred windows.
+
+    So a quota that is used up holds up no other. Throttle and concurrency are the workspace's.
+    """
+
+    limiter: RateLimiter
+    deferred: deque[PendingRequest] = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
+class _MetricState:
+    """What came of a metric so far. `halted`: why nothing more of it is sent; empty while something is."""
+
+    breaker: CircuitBreaker
+    trial: asyncio.Lock = field(default_factory=asyncio.Lock)
+    halted: str = ""
+
+
 class WorkspaceFetcher:
     """The fetcher of one workspace, for one run."""
 
@@ -150,13 +183,11 @@ class WorkspaceFetcher:
         self._workspace, self._api = workspace, api
         self._clock, self._rng, self._stop = resources.clock, resources.rng, resources.stop
         self._server_clock = ServerClock(workspace, resources.clock, as_of, as_of_given=as_of_given)
-        self._breaker = CircuitBreaker(failure_threshold=workspace.concurrency)
-        rate = workspace.rate_limit
-        quota = Quota(rate.per_hour, rate.reserve, resources.rng.random)
-        self._limiter = RateLimiter(quota, resources.throttle, resources.connections, resources.clock, self.progress)
-        self._trial = asyncio.Lock()
+        # Failures are a metric's, since each has its own path; silence is the workspace's, since all have one host.
+        self._silence = CircuitBreaker(failure_threshold=workspace.concurrency)
+        self._metrics: dict[str, _MetricState] = {}
+        self._lanes = self._make_lanes(resources)
         self._pending: set[PendingRequest] = set()
-        self._deferred: deque[PendingRequest] = deque()
         self._halted = ""
         self._refused: dict[SeriesKey, str] = {}
         self._warned = self._warned_of_open = False
@@ -173,25 +204,57 @@ class WorkspaceFetcher:
             return
         if self._stop.requested:
             self._halt(self._stop.reason)
-        # All workers draw from one iterator. `next` has no await, so each window is drawn exactly once, in order.
-        queue = map(PendingRequest, windows)
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._obey_stop())
-            count = min(self._workspace.concurrency, len(windows))
             # The group ends with its last task, and `_obey_stop` waits for a stop that may never come. So it is
             # cancelled when all workers are done. If one of them raises, the group cancels the rest.
-            await asyncio.wait([tasks.create_task(self._work(queue, record)) for _ in range(count)])
+            await asyncio.wait(
+                [
+                    tasks.create_task(self._work(lane, queue, record))
+                    for lane, queue, count in self._queues(windows)
+                    for _ in range(min(self._workspace.concurrency, count))
+                ]
+            )
             stopping.cancel()
 
-    async def _work(self, queue: Iterator[PendingRequest], record: Record) -> None:
-        while request := next(queue, None) or (self._deferred.popleft() if self._deferred else None):
-            # Assigned to no variable: this frame would keep the points alive while it waits for the next ones.
-            await self._record(request, record)
+    def _make_lanes(self, resources: FetchResources) -> dict[str, _Lane]:
+        """A lane for each quota of the wanted metrics."""
+        rate, lanes = self._workspace.rate_limit, {}
+        groups = {group.name: group for group in map(_quota_of, (each.name for each in self._workspace.metrics))}
+        connections: Permits = resources.connections
+        if len(groups) > 1:
+            # The workers of all lanes are more than `concurrency`: what is in flight together is limited here.
+            connections = BothPermits(asyncio.Semaphore(self._workspace.concurrency), connections)
+        for group in groups.values():
+            own = group.per_hour
+            quota = Quota(own or rate.per_hour, rate.reserve, resources.rng.random, capped=own is None)
+            # One progress is shown: that of the quota that most requests count against.
+            name = self._workspace.name
+            progress = self.progress if own is None or len(groups) == 1 else FetchProgress(f"{name} ({group.name})")
+            lanes[group.name] = _Lane(RateLimiter(quota, resources.throttle, connections, self._clock, progress))
+        return lanes
 
-    async def _record(self, request: PendingRequest, record: Record) -> None:
+    def _queues(self, windows: Collection[Window]) -> Iterator[tuple[_Lane, Iterator[PendingRequest], int]]:
+        """The windows of each lane, in order, and how many they are.
+
+        All workers of a lane draw from one iterator. `next` has no await, so each window is drawn exactly once.
+        """
+        if len(self._lanes) == 1:
+            yield next(iter(self._lanes.values())), map(PendingRequest, windows), len(windows)
+            return
+        counts = Counter(_quota_of(window.series.key.metric).name for window in windows)
+        for name, count in counts.items():
+            yield self._lanes[name], map(PendingRequest, _of_quota(windows, name)), count
+
+    async def _work(self, lane: _Lane, queue: Iterator[PendingRequest], record: Record) -> None:
+        while request := next(queue, None) or (lane.deferred.popleft() if lane.deferred else None):
+            # Assigned to no variable: this frame would keep the points alive while it waits for the next ones.
+            await self._record(lane, request, record)
+
+    async def _record(self, lane: _Lane, request: PendingRequest, record: Record) -> None:
         outcome = await self._outcome(request)
         if outcome is None:
-            self._deferred.append(request)
+            lane.deferred.append(request)
         else:
             await record(outcome)
 
@@ -219,7 +282,8 @@ class WorkspaceFetcher:
             return self._failed(request, error)
         except TimeoutError:
             return self._cancelled(request)
-        self._breaker.record_answer()
+        self._state(request.window).breaker.record_answer()
+        self._silence.record_answer()
         self.progress.done += 1
         self.progress.rows += len(reply.points.buckets)
         log.debug(
@@ -269,7 +333,7 @@ class WorkspaceFetcher:
             return await self._attempt(request)
 
         def stopped() -> bool:
-            return bool(self._breaker.open_reason or self._stopped(request.window))
+            return bool(self._open_reason(request.window) or self._stopped(request.window))
 
         return await retrying(self._workspace.retry, self._rng, self._clock.sleep, stopped)(attempt)
 
@@ -279,9 +343,10 @@ class WorkspaceFetcher:
             request.waiting = True
             # Before the limiter, whose turnstile must not be held by a window that waits for its trial. No request has
             # been counted yet.
-            if self._breaker.half_open:
+            if self._state(request.window).breaker.half_open:
                 await self._begin_trial(request)
-            epoch = await self._limiter.acquire()
+            limiter = self._lanes[_quota_of(request.window.series.key.metric).name].limiter
+            epoch = await limiter.acquire()
             request.begin_attempt(self._clock)
             self.progress.attempts += 1
             self.progress.in_flight += 1
@@ -305,7 +370,7 @@ class WorkspaceFetcher:
                 # On every path, cancellation included, or the quota would count the request as in flight for good. One
                 # that got no reply may have been counted by the server all the same.
                 self.progress.in_flight -= 1
-                self._limiter.release(epoch, headers, refused=refused)
+                limiter.release(epoch, headers, refused=refused)
 
     async def _begin_trial(self, request: PendingRequest) -> None:
         """So many attempts in a row failed that one window alone goes on trying; the others wait for its outcome.
@@ -315,21 +380,55 @@ class WorkspaceFetcher:
         """
         if request.on_trial:
             return
-        await self._trial.acquire()
+        state = self._state(request.window)
+        await state.trial.acquire()
         request.on_trial = True
         # While this window waited, another one may have been answered. Then there is no trial any more, and the lock is
         # passed on at once, through all that wait for it.
-        if not self._breaker.half_open:
+        if not state.breaker.half_open:
             self._end_trial(request)
 
     def _end_trial(self, request: PendingRequest) -> None:
         if request.on_trial:
             request.on_trial = False
-            self._trial.release()
+            self._state(request.window).trial.release()
 
     def _stopped(self, window: Window) -> str:
         """Why nothing more is sent for the window; empty while something is."""
-        return self._halted or (self._refused.get(window.series.key, "") if self._refused else "")
+        return (
+            self._halted
+            or self._state(window).halted
+            or (self._refused.get(window.series.key, "") if self._refused else "")
+        )
+
+    def _state(self, window: Window) -> _MetricState:
+        """What came of the window's metric so far."""
+        name = window.series.key.metric
+        state = self._metrics.get(name)
+        if state is None:
+            state = self._metrics[name] = _MetricState(CircuitBreaker(self._workspace.concurrency))
+        return state
+
+    def _open_reason(self, window: Window) -> str | None:
+        """Why the workspace or the window's metric got nothing but failures; None while it goes on."""
+        return self._silence.open_reason or self._state(window).breaker.open_reason
+
+    def _halt_if_open(self, window: Window, error: ApiError) -> None:
+        """Send nothing more for the workspace after a long silence, or for the metric after failures in a row."""
+        if reason := self._silence.open_reason:
+            self._halt(f"{reason}; last error: {error}")
+        elif reason := self._state(window).breaker.open_reason:
+            self._halt_metric(window, f"{reason}; last error: {error}")
+
+    def _halt_metric(self, window: Window, reason: str) -> None:
+        """Send nothing more for the window's metric; where no other is wanted, that is the workspace."""
+        name, state = window.series.key.metric, self._state(window)
+        if len(self._workspace.metrics) == 1:
+            self._halt(reason)
+        elif not state.halted:
+            state.halted = f"{name}: {reason}"
+            log.warning("%s: %s", self._workspace.name, state.halted)
+            self._cancel_waiting(lambda key: key.metric == name)
 
     def _halt(self, reason: str) -> None:
         """Send nothing more for this workspace. The first reason stays."""
@@ -340,10 +439,10 @@ class WorkspaceFetcher:
         # Only waits are ended. Requests in flight count against the quota already, so their answers are still accepted.
         self._cancel_waiting()
 
-    def _cancel_waiting(self, key: SeriesKey | None = None) -> None:
-        """End the waits of all requests, or of one series', so that none of them passes the limiter any more."""
+    def _cancel_waiting(self, ended: Callable[[SeriesKey], bool] = lambda _: True) -> None:
+        """End the waits of all requests of the series that have ended, so that none passes the limiter any more."""
         for request in tuple(self._pending):
-            if request.waiting and key in (None, request.window.series.key):
+            if request.waiting and ended(request.window.series.key):
                 request.cancel()
 
     def _defer(self, request: PendingRequest, error: ApiError) -> Outcome | None:
@@ -355,9 +454,9 @@ class WorkspaceFetcher:
         now, wait = self._clock.monotonic(), error.headers.retry_after or 0.0
         first = request.not_before is None
         request.not_before = now + wait
-        self._breaker.record_failed_window()
-        if self._breaker.open_reason:
-            self._halt(f"{self._breaker.open_reason}; last error: {error}")
+        self._state(request.window).breaker.record_failed_window()
+        if self._open_reason(request.window):
+            self._halt_if_open(request.window, error)
         elif first:
             log.warning("%s: deferred, the server wants a wait of %.0f s: %s", request.window.series, wait, error)
             return None
@@ -398,37 +497,38 @@ class WorkspaceFetcher:
         # The error is kept through the backoff; frames of its traceback would keep the reply's body in memory.
         request.error = error.without_traceback()
         if error.http_status is None:
-            self._breaker.record_no_reply(self._clock.monotonic())
+            self._silence.record_no_reply(self._clock.monotonic())
         else:
-            self._breaker.record_reply()
+            self._silence.record_reply()
         if isinstance(error, RetryableError):
-            self._breaker.record_failed_attempt()
+            self._state(request.window).breaker.record_failed_attempt()
         elif isinstance(error, QuotaExhaustedError):
             request.pauses += 1
         log.debug("%s: attempt %d: %s", request.window.series, request.attempts, error)
 
     def _note_failure(self, request: PendingRequest, error: ApiError) -> None:
         """What a window's failure means for the other windows."""
-        series = request.window.series
+        series, breaker = request.window.series, self._state(request.window).breaker
         if isinstance(error, WorkspaceRefusedError):
             self._halt(f"workspace stopped: {error}")
+        elif isinstance(error, MetricRefusedError):
+            self._halt_metric(request.window, f"stopped: {error}")
         elif isinstance(error, SeriesRefusedError):
             if series.key not in self._refused:
                 log.warning("%s: series refused: %s", series, error)
-                self._breaker.record_refused_series()
+                breaker.record_refused_series()
             # Checked before each window, so the later ones of this series are skipped.
             self._refused[series.key] = f"series refused: {error}"
-            self._cancel_waiting(series.key)
+            self._cancel_waiting(lambda key: key == series.key)
         elif isinstance(error, NotClosedError):
             # The server answers, so this is no failure of it. Many windows may fail like this: one line says why.
             log.log(logging.DEBUG if self._warned_of_open else logging.WARNING, "%s: %s", series, error)
             self._warned_of_open = True
-            self._breaker.record_answer()
+            breaker.record_answer()
         else:
             log.warning("%s: failed after %d attempts: %s", series, request.attempts, error)
-            self._breaker.record_failed_window()
-        if self._breaker.open_reason:
-            self._halt(f"{self._breaker.open_reason}; last error: {error}")
+            breaker.record_failed_window()
+        self._halt_if_open(request.window, error)
 
     def _warn_once(self, request: PendingRequest, warning: str | None) -> None:
         """A success with `errors` beside it is an answer, as the reference page says; it is logged once a run."""

@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.001
 
 
 class Throttle(Protocol):
-    """Limits the requests of a second. One caller waits at a time: the limiter's turnstile sees to that."""
+    """Limits the requests of a second. One caller a quota waits at a time: the limiter's turnstile sees to that."""
 
     async def ready(self) -> None:
         """Wait until one more request may be sent, without counting it."""
@@ -76,9 +76,8 @@ class EvenThrottle:
 
     async def ready(self) -> None:
         """Wait until the next request is due."""
-        now = time.monotonic()
-        due = self._next_due(now)
-        if due > now + _TICK_SECONDS:
+        # Looked at again after each wait: the limiters of several quotas share a throttle, and one may have been first.
+        while (due := self._next_due(now := time.monotonic())) > now + _TICK_SECONDS:  # noqa: ASYNC110  # time, no event
             await asyncio.sleep(due - now)
 
     async def acquire(self) -> None:
@@ -105,14 +104,47 @@ def _limit_and_period(per_second: float) -> tuple[int, float]:
     return limit, limit / per_second + _LOST_SECONDS
 
 
+class Permits(Protocol):
+    """Something that is limited, such as open connections: one is taken for each request in flight."""
+
+    async def acquire(self) -> object:
+        """Wait for a free one, and take it."""
+        ...
+
+    def release(self) -> None:
+        """Give one back."""
+        ...
+
+
+class BothPermits:
+    """Takes the first and then the second: the workspace's own, and one of the process, which is held the shortest."""
+
+    def __init__(self, first: Permits, second: Permits) -> None:
+        self._first, self._second = first, second
+
+    async def acquire(self) -> None:
+        """Wait for both. Where the wait is cancelled, neither is taken."""
+        await self._first.acquire()
+        try:
+            await self._second.acquire()
+        except BaseException:
+            self._first.release()
+            raise
+
+    def release(self) -> None:
+        """Give both back."""
+        self._second.release()
+        self._first.release()
+
+
 class RateLimiter:
-    """The limiter of one workspace: `acquire` before each request, `release` after it.
+    """The limiter of one quota of a workspace: `acquire` before each request, `release` after it.
 
     `connections` are those of the process, one for each request in flight, and shared by all workspaces.
     """
 
     def __init__(
-        self, quota: Quota, throttle: Throttle, connections: asyncio.Semaphore, clock: Clock, progress: FetchProgress
+        self, quota: Quota, throttle: Throttle, connections: Permits, clock: Clock, progress: FetchProgress
     ) -> None:
         self._quota, self._throttle, self._connections = quota, throttle, connections
         self._clock, self._progress = clock, progress

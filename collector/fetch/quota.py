@@ -32,16 +32,17 @@ _LONGEST_PAUSE = 300.0
 
 
 class Quota:
-    """`per_hour`: the limit by the config. `reserve`: the share of it that is left to others, from 0 to 1.
+    """`per_hour`: the limit, until a reply reports one. `capped`: whether a reported one may only be lower.
 
-    `jitter` gives a number from 0 to 1: seconds added to each pause, so that many workspaces do not return at once.
+    `reserve`: the share of the limit that is left to others, from 0 to 1. `jitter` gives a number from 0 to 1: seconds
+    added to each pause, so that many workspaces do not return at once.
 
     An *epoch* is the time between two pauses or refills. A reply to a request of an earlier epoch says nothing about
     the quota as it is now, and is only counted as no longer in flight.
     """
 
-    def __init__(self, per_hour: int, reserve: float, jitter: Callable[[], float]) -> None:
-        self._per_hour = per_hour
+    def __init__(self, per_hour: int, reserve: float, jitter: Callable[[], float], *, capped: bool = True) -> None:
+        self._per_hour, self._capped = per_hour, capped
         self._reserve = reserve
         self._jitter = jitter
         self.remaining: int | None = None
@@ -114,9 +115,11 @@ class Quota:
         self._replied = True
         if headers.reset is not None:
             self._learn_reset(headers.reset, now)
-        # The config's number is a cap: a reported limit lowers it, and never raises it.
-        if headers.limit and min(headers.limit, self._per_hour) != self.limit:
-            self._set_limit(min(headers.limit, self._per_hour))
+        # The config's number is a cap: a reported limit lowers it, and never raises it. One that is not the config's is
+        # what the pages say, until the server says what holds.
+        limit = headers.limit and (min(headers.limit, self._per_hour) if self._capped else headers.limit)
+        if limit and limit != self.limit:
+            self._set_limit(limit)
         # Replies overtake one another, so only a lower `remaining` is news. Whatever was answered before it is in it.
         if headers.remaining is None:
             self._unreported += 1

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TableKey = tuple[str, Scope, Unit]
+"""A data table: its metric, scope and unit."""
+
 _FILES, _ZONE = "collector.files", "collector.zone"
 
 
@@ -121,16 +124,24 @@ def stage(store: Store, workspace: str, state: CoverageState, zone: ZoneInfo) ->
 
 
 def void_changed_files(
-    store: Store, workspace: str, state: CoverageState, interrupted: str = "", *, report: bool = True
+    store: Store,
+    workspace: str,
+    state: CoverageState,
+    interrupted: str = "",
+    *,
+    wanted: frozenset[TableKey],
+    report: bool = True,
 ) -> CoverageState:
     """Void the coverage of partitions whose data file is missing, or is not the one that was recorded.
 
+    wanted: the data tables that the config wants. Only these are listed, and those that the coverage names: of another
+        one, there is nothing to void.
     interrupted: the name of a landing that may have published data files and died before it published the coverage.
     report: whether a line is logged for each table and cause.
     """
     files: dict[str, FileRecord] = {}
     changed: list[Partition] = []
-    for partition, version in data_files(store, workspace).items():
+    for partition, version in data_files(store, workspace, wanted | _covered_tables(state)).items():
         recorded = state.files.get(partition.path)
         # A file's version changes when a lake is copied; its footer, size and rows do not. So these are read where the
         # version differs, and a file that has those of the recorded one is the recorded one. Size and rows are compared
@@ -168,9 +179,18 @@ def void_changed_files(
     return replace(state, spans=spans, files=files)
 
 
-def data_files(store: Store, workspace: str) -> dict[Partition, Version]:
-    """Every data file of the workspace and its version."""
-    folders = [paths.table_folder(metric.name, scope, unit, workspace) for metric, scope, unit in paths.data_tables()]
+def _covered_tables(state: CoverageState) -> set[TableKey]:
+    """The data tables of the coverage's spans and files."""
+    recorded = (Partition.of(path) for path in state.files)
+    tables = {(each.metric, each.scope, each.unit) for each in recorded if each is not None}
+    names = ("metric", "scope", "unit")
+    spans = state.spans.select(names).group_by(list(names)).aggregate([])
+    return tables | {(row["metric"], Scope(row["scope"]), Unit(row["unit"])) for row in spans.to_pylist()}
+
+
+def data_files(store: Store, workspace: str, tables: Iterable[TableKey]) -> dict[Partition, Version]:
+    """Every data file of the workspace in these tables, and its version."""
+    folders = [paths.table_folder(metric, scope, unit, workspace) for metric, scope, unit in sorted(tables)]
     return {
         partition: version
         for folder in folders

@@ -12,7 +12,7 @@ from array import array
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.lake.store import Store
+
+_INT64 = pa.int64()
 
 # One row for each window. Its points are two parallel lists: a window has up to 100 of them, and one row for each point
 # would repeat all the columns of the window.
@@ -48,7 +50,7 @@ JOURNAL_SCHEMA = pa.schema(
         ("quota_remaining", pa.int64()),
         ("answered_date", INSTANT),
         ("buckets", pa.list_(pa.int32())),
-        ("values", pa.list_(pa.int64())),
+        ("values", pa.list_(pa.int64())),  # 64 bits each: an integer or, by the metric's type, a float64
     ]
 )
 
@@ -181,9 +183,12 @@ def read_journal(store: Store, files: Sequence[str]) -> Journal | None:
     return Journal(landing_id, pa.concat_tables(parts).unify_dictionaries(), tuple(files))
 
 
-def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequence[str]) -> pa.Table:
+def read_points(
+    store: Store, journal: Journal, windows: pa.Table, names: Sequence[str], kind: pa.DataType = _INT64
+) -> pa.Table:
     """The points of some answered windows, in the windows' order: the columns `names` (of SERIES), bucket, value.
 
+    `kind`: the type of the values of these windows, which are all of one table.
     Entries are read one after the other. Raises LakeError.
     """
     if journal.lists is None:
@@ -198,7 +203,7 @@ def read_points(store: Store, journal: Journal, windows: pa.Table, names: Sequen
     rows = windows.select([*names, "first"]).take(parents).unify_dictionaries().combine_chunks()
     buckets = _buckets(rows["first"], lists["buckets"].combine_chunks(), values.offsets, parents)
     rows = rows.set_column(len(names), "bucket", buckets)
-    return rows.append_column("value", pc.list_flatten(values))
+    return rows.append_column("value", pc.list_flatten(values).view(kind))
 
 
 def _read_lists(store: Store, journal: Journal, windows: pa.Table) -> pa.Table:
@@ -269,7 +274,7 @@ def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
     spans = [(isinstance(outcome, Skipped) and outcome.series_span) or outcome.window.span for outcome in outcomes]
     keys = [window.series.key for window in windows]
     buckets = [outcome.buckets if isinstance(outcome, Answered) else () for outcome in outcomes]
-    values = [outcome.sessions if isinstance(outcome, Answered) else () for outcome in outcomes]
+    values = [outcome.values if isinstance(outcome, Answered) else () for outcome in outcomes]
     # The decoder gives a complete answer a range as its buckets, and a list never equals a range. So no bucket is
     # compared one by one.
     complete = [some == range(span.first, span.stop) for some, span in zip(buckets, spans, strict=True)]
@@ -297,13 +302,23 @@ def _entry_table(outcomes: Sequence[Outcome]) -> pa.Table:
         "quota_remaining": [None if isinstance(outcome, Skipped) else outcome.quota_remaining for outcome in outcomes],
         "answered_date": [answer and answer.answered_date for answer in answers],
         "buckets": _lists("i", incomplete, complete),
-        "values": _lists("q", values),
+        "values": _lists("q", [_bits(each) for each in values]),
     }
     return pa.table(columns, schema=JOURNAL_SCHEMA)
 
 
 def _texts(values: Sequence[str | None]) -> pa.Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string()).dictionary_encode()
+
+
+def _bits(values: Sequence[float]) -> Sequence[int]:
+    """Floats as the integers of the same 64 bits, so that the journal has one column of values; integers as they are.
+
+    The decoder gives floats in an array of the type code "d". A list of integers, as of tests, is taken as it is.
+    """
+    if isinstance(values, array) and values.typecode == "d":
+        return array("q", values.tobytes())
+    return cast("Sequence[int]", values)
 
 
 def _lists(code: str, values: Sequence[Sequence[int]], nulls: Sequence[bool] | None = None) -> pa.Array:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from collector.lake import append_tables, coverage_table, paths
 from collector.lake.append_tables import append, last_landing
-from collector.lake.coverage_table import FileRecord, void_changed_files
+from collector.lake.coverage_table import FileRecord, TableKey, void_changed_files
 from collector.lake.covered_spans import TRUSTED_CLOCK, CoverageRules, with_answers, without_disbelieved
 from collector.lake.journal import delete_journal, pending_journals, read_journal, verify_journal
-from collector.lake.partition import merge_partition, partitions
+from collector.lake.partition import merge_partition, partitions, tables_of
 from collector.lake.store import NO_FILE, DamagedFile
 from collector.lake.tables import LOG, RESTATEMENTS
 
@@ -43,18 +43,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceLake:
-    """One workspace's part of a lake, and the rules of its coverage."""
+    """One workspace's part of a lake, and the rules of its coverage. `wanted`: the tables that the config wants."""
 
     store: Store
     workspace: str
     zone: ZoneInfo
     rules: CoverageRules
+    wanted: frozenset[TableKey] = frozenset()
 
     @classmethod
     def of(cls, store: Store, workspace: Workspace, now: datetime) -> WorkspaceLake:
         """The lake of a workspace of the config. `now`: the later of the run's `as_of` and the machine's clock."""
         rules = CoverageRules(workspace.refresh_after, workspace.settle, workspace.lookback, now + TRUSTED_CLOCK)
-        return cls(store, workspace.name, workspace.timezone, rules)
+        wanted = frozenset((metric.name, scope, unit) for metric, scope, unit in workspace.wanted_tables())
+        return cls(store, workspace.name, workspace.timezone, rules, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def recorded_coverage(lake: WorkspaceLake, interrupted: str, *, report: bool) ->
     A partition whose file was removed or replaced is voided here. `interrupted`: see `void_changed_files`.
     """
     state = coverage_table.read(lake.store, lake.workspace)
-    state = void_changed_files(lake.store, lake.workspace, state, interrupted, report=report)
+    state = void_changed_files(lake.store, lake.workspace, state, interrupted, wanted=lake.wanted, report=report)
     return replace(state, spans=without_disbelieved(state.spans, lake.rules.believed_until, lake.zone))
 
 
@@ -135,7 +137,9 @@ def _merge(lake: WorkspaceLake, journal: Journal, *, report: bool) -> LandingCou
     store, workspace, landing = lake.store, lake.workspace, journal.landing_id
     # What this journal answers in a voided partition is covered again below, since these rows are in the file that the
     # merge makes.
-    recorded = recorded_coverage(lake, landing.name, report=report)
+    # A journal that was left behind may have tables that the config wants no longer, and their files are listed too.
+    answered = replace(lake, wanted=lake.wanted.union(tables_of(journal.windows)))
+    recorded = recorded_coverage(answered, landing.name, report=report)
     counts, data, restated = LandingCounts(), [], []
     try:
         for partition, windows in partitions(workspace, journal):

@@ -24,7 +24,7 @@ from collector.lake.merge import bucket_months, bucket_numbers, hour_timestamps,
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile, StagedParquet, stage_parquet
 from collector.lake.paths import Partition
 from collector.lake.store import NO_FILE, Replacement
-from collector.lake.tables import IDS, INSTANT, DataTable, data_table
+from collector.lake.tables import IDS, INSTANT, VALUE_TYPES, DataTable, data_table
 from collector.model import Scope, Span, Unit
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def partitions(workspace: str, journal: Journal) -> Iterator[tuple[Partition, pa
     answered = journal.answered("entry", "row", "points")
     # An answer without points adds no row, so its partition need not be read. The coverage still includes it.
     answered = answered.filter(pc.greater(answered["points"], pa.scalar(0, pa.int32())))
-    for metric, scope, unit in _tables_of(answered):
+    for metric, scope, unit in tables_of(answered):
         windows = answered.filter(of_table(answered, metric, scope, unit))
         months = _months(unit, windows)
         for month in months:
@@ -251,7 +251,7 @@ def table_of(partition: Partition) -> DataTable:
     return data_table(partition.metric, partition.scope, partition.unit)
 
 
-def _tables_of(windows: pa.Table) -> list[tuple[str, Scope, Unit]]:
+def tables_of(windows: pa.Table) -> list[tuple[str, Scope, Unit]]:
     """The data tables that windows belong to: metric, scope and unit."""
     # A few combinations among any number of windows, so they are looked for one by one.
     names = windows.select(["metric", "scope", "unit"]).group_by(["metric", "scope", "unit"]).aggregate([])
@@ -278,7 +278,8 @@ def _row_groups(file: LakeParquetFile | None, table: DataTable) -> Iterator[pa.T
 def _points_as_rows(store: Store, journal: Journal, partition: Partition, windows: pa.Table) -> pa.Table:
     """The windows' points in the partition's month, in the columns that `_row_groups` gives."""
     names = _names_in_memory(table_of(partition))
-    points = read_points(store, journal, windows, [name for name in IDS if name in names])
+    kind = VALUE_TYPES[table_of(partition).metric.type]
+    points = read_points(store, journal, windows, [name for name in IDS if name in names], kind)
     span = month_span(partition.unit, partition.month)
     # Points are sorted by series and bucket, each once: windows are sorted, those of a series do not overlap, and each
     # has its points in order. `merge` relies on it. Only windows across a month's end have points of two months.

@@ -161,17 +161,34 @@ _OF_SCOPE = {
 _BUCKET = {Unit.DAY: "calendar day of the workspace's zone", Unit.HOUR: "hour"}
 
 
+def _table_comment(metric: Metric, scope: Scope, unit: Unit) -> str:
+    if metric.needs_segments:
+        return f"the {metric.noun} of one segment, by {_BUCKET[unit]}; segments overlap: never add them up"
+    return (
+        f"the {metric.noun} {_OF_SCOPE[scope]}, by {_BUCKET[unit]}; rows of other scopes overlap with these: never add "
+        "them up"
+    )
+
+
+def _value_comment(metric: Metric) -> str:
+    """What a value is. Values that must not be added up say so here, since this is where people add."""
+    absent = "a bucket that Braze did not report has no row"
+    if metric.repeats:
+        return f"the {metric.noun}; never add it up: {metric.repeats}; {absent}"
+    return f"the {'count' if metric.type is ValueType.INTEGER else 'amount'}; {absent}"
+
+
 def _data_table(metric: Metric, scope: Scope, unit: Unit) -> DataTable:
     """The table of a metric's series of one scope and unit."""
     return DataTable(
         paths.table(metric.name, scope, unit),
-        f"the {metric.noun} {_OF_SCOPE[scope]}, by {_BUCKET[unit]}; rows of other scopes overlap with these: never add "
-        "them up",
+        _table_comment(metric, scope, unit),
         (
+            *(_EVENT if metric.has_events else ()),
             *(_APP if scope.has_app else ()),
             *(_SEGMENT if scope.has_segment else ()),
             _TIME[unit],
-            Column(metric.name, VALUE_TYPES[metric.type], "the count; a bucket that Braze did not report has no row"),
+            Column(metric.name, VALUE_TYPES[metric.type], _value_comment(metric)),
             Column("revision", _INT32, "0 at first; grows by one with each restatement"),
             Column("collected_at", INSTANT, "when this count was first seen, UTC"),
             Column("run_id", _TEXT, "the run that first saw this count"),

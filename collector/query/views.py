@@ -12,7 +12,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from collector.lake.tables import COVERAGE, DATA_TABLES, TABLES
-from collector.model import Scope, Unit
+from collector.model import Unit
 from collector.query import QueryRefused
 from collector.query.engines.engine import View, ViewColumn
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from collector.lake.tables import DataTable, Table
+    from collector.metrics import Metric
+    from collector.model import Scope
     from collector.query.engines.engine import Engine, LakeLocation
 
 
@@ -33,9 +35,9 @@ def views(engine: Engine, location: LakeLocation) -> tuple[View, ...]:
     )
 
 
-def view_name(scope: Scope, unit: Unit) -> str:
-    """The name of the view over a data table, such as app_days or workspace_segment_hours."""
-    return f"{scope}_{unit}s"
+def view_name(metric: Metric, scope: Scope, unit: Unit) -> str:
+    """The name of the view over a data table, such as app_days or dau_workspace_days."""
+    return f"{metric.views}{scope}_{unit}s"
 
 
 _WORKSPACE = ViewColumn("workspace", "s.workspace", "the workspace's name in the config; a partition")
@@ -72,6 +74,7 @@ def _values(engine: Engine, table: DataTable) -> View:
     columns = (
         _WORKSPACE,
         ViewColumn("timezone", "s.timezone", _ZONE),
+        *_unchanged_columns(engine, table, ("event",) if table.metric.has_events else ()),
         *(column for kind, alias in kinds.items() for column in _name_and_id(kind, alias)),
         *(_day(engine) if unit is Unit.DAY else _hour(engine)),
         *_unchanged_columns(engine, table, (table.metric.name, "revision", "collected_at", "run_id", "month")),
@@ -83,7 +86,7 @@ def _values(engine: Engine, table: DataTable) -> View:
     source = f"FROM (\n{_zoned(engine, table)}\n) AS s{joins}"
     comment = f"{table.comment}; with the newest names, weeks{'' if unit is Unit.DAY else ' and local hours'}"
     needs = (table.name, "workspaces", *(f"{kind}_names" for kind in kinds))
-    return View(view_name(scope, unit), comment, columns, source, needs)
+    return View(view_name(table.metric, scope, unit), comment, columns, source, needs)
 
 
 def _zoned(engine: Engine, table: DataTable) -> str:

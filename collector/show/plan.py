@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from collector.buckets import format_bucket
+from collector.metrics import METRICS, QUOTAS, SHARED
 from collector.model import Reason, Span, Unit
-from collector.plan import estimated_seconds
+from collector.plan import allowance, estimated_seconds
 from collector.show.text import TextOutput, count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from collector.config.settings import Workspace
+    from collector.metrics import QuotaGroup
     from collector.model import Window
 
 REASONS = (Reason.NEW, Reason.GAP, Reason.LOOKBACK, Reason.FORCED)
@@ -26,19 +28,33 @@ REASONS = (Reason.NEW, Reason.GAP, Reason.LOOKBACK, Reason.FORCED)
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaPlan:
+    """What counts against one quota. `share`: of an hour. `allowance`: requests in an hour, without the reserve."""
+
+    name: str
+    requests: int
+    share: float
+    allowance: int
+
+    @property
+    def hours(self) -> int:
+        """Hourly quotas that the requests need, rounded up."""
+        return math.ceil(self.requests / self.allowance)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspacePlan:
     """One workspace's plan.
 
     `by_reason`: windows for each of REASONS. `rows`: buckets in the windows, so the most rows that can come.
-    `quota_share`: requests divided by the hourly quota. `allowance`: requests in an hour, without the reserve.
+    `quotas`: what of the requests counts against each quota.
     `nightly_requests`: what a night costs once nothing is missing.
     """
 
     name: str
     by_reason: tuple[int, ...]
     rows: int
-    quota_share: float
-    allowance: int
+    quotas: tuple[QuotaPlan, ...]
     estimated_seconds: float
     nightly_requests: int
 
@@ -48,9 +64,9 @@ class WorkspacePlan:
         return sum(self.by_reason)
 
     @property
-    def hours(self) -> int:
-        """Hourly quotas that the requests need, rounded up."""
-        return math.ceil(self.requests / self.allowance)
+    def quota_share(self) -> float:
+        """The share of the quota of which most is needed."""
+        return max(quota.share for quota in self.quotas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +117,8 @@ class PlanReport:
                     "estimated_seconds": workspace.estimated_seconds,
                     "nightly_requests": workspace.nightly_requests,
                     "quotas": [
-                        {"name": "shared", "requests": workspace.requests, "share": workspace.quota_share},
+                        {"name": quota.name, "requests": quota.requests, "share": quota.share}
+                        for quota in workspace.quotas
                     ],
                 }
                 for workspace in self.workspaces
@@ -135,24 +152,31 @@ def print_plan(plan: PlanReport, out: TextIO) -> None:
     for unit, span in plan.spans:
         output.line(f"{unit}s from {format_bucket(unit, span.first)} to {format_bucket(unit, span.stop - 1)}")
     for workspace in plan.workspaces:
-        if workspace.hours > 1:
-            output.line(_quota_warning(workspace), "yellow")
+        for quota in workspace.quotas:
+            if quota.hours > 1:
+                output.line(_quota_warning(workspace.name, quota), "yellow")
     output.line(f"a night with nothing missing costs {count(plan.nightly_requests, 'request')}")
     output.line("`collector run` sends these requests, newest first; none has been sent yet")
 
 
 def _workspace_plan(workspace: Workspace, windows: Collection[Window], nightly: int) -> WorkspacePlan:
     reasons = Counter(window.reason for window in windows)
-    limit = workspace.rate_limit
+    by_quota = Counter(METRICS[window.series.key.metric].quota.name for window in windows)
+    wanted = {METRICS[choice.name].quota.name for choice in workspace.metrics}
+    groups = [quota for quota in QUOTAS if quota.name in wanted or by_quota[quota.name]]
     return WorkspacePlan(
         workspace.name,
         tuple(reasons[reason] for reason in REASONS),
         sum(len(window.span) for window in windows),
-        len(windows) / limit.per_hour,
-        max(1, int(limit.per_hour * (1 - limit.reserve))),
-        estimated_seconds(workspace, len(windows)),
+        tuple(_quota_plan(workspace, quota, by_quota[quota.name]) for quota in groups),
+        max(estimated_seconds(workspace, by_quota[quota.name], quota) for quota in groups),
         nightly,
     )
+
+
+def _quota_plan(workspace: Workspace, quota: QuotaGroup, requests: int) -> QuotaPlan:
+    per_hour = quota.per_hour or workspace.rate_limit.per_hour
+    return QuotaPlan(quota.name, requests, requests / per_hour, allowance(workspace, quota))
 
 
 def _row(workspace: WorkspacePlan) -> list[str]:
@@ -174,9 +198,10 @@ def _share(share: float) -> str:
     return "under 0.1%" if share < 0.001 else f"{share:,.1%}"
 
 
-def _quota_warning(workspace: WorkspacePlan) -> str:
+def _quota_warning(workspace: str, quota: QuotaPlan) -> str:
+    named = "the quota" if quota.name == SHARED.name else f"the quota {quota.name}"
     return (
-        f"{workspace.name}: {count(workspace.requests, 'request')} are more than the quota allows in an hour "
-        f"({workspace.allowance:,}, without the reserve) and take {workspace.hours:,} hours; --deadline and "
+        f"{workspace}: {count(quota.requests, 'request')} are more than {named} allows in an hour "
+        f"({quota.allowance:,}, without the reserve) and take {quota.hours:,} hours; --deadline and "
         "--max-requests end a run earlier, and the next run continues"
     )

@@ -37,7 +37,10 @@ _BY_STATUS: Mapping[int, str] = {
         "config, or give it an `end`"
     ),
     401: "the API key was rejected: set the right one, and check that it belongs to the instance in `endpoint`",
-    403: "the API key has no permission: add sessions.data_series to it in the Braze dashboard",
+    403: (
+        "the API key lacks the permission that is named above: make a new key that has it, since the permissions of a "
+        "Braze key cannot be changed after it was made"
+    ),
     404: "the API was not found at `endpoint`: compare it with the instance in the dashboard's address",
     429: "others use the same quota: lower `rate_limit.per_hour`, raise `reserve`, or run at a quieter hour",
 }

@@ -1,7 +1,7 @@
 """From a request's parameters to a query, and from a query to the body of the answer.
 
 In: parameters, a workspace and the instant of the request. Out: JSON bytes, or a `BadRequest` whose text goes into the
-400. Source of the rules: the page "GET: App Sessions by Time". Nothing but a cache of bodies keeps state here.
+400. Source of the rules: the pages of the series. Nothing but a cache of bodies keeps state here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from collector.buckets import date_of, end_of_closed, start_of
+from collector.metrics import DEFAULT_METRICS, METRICS, Metric, ValueType
 from collector.model import MAX_WINDOW, Scope, SeriesKey, Span, Unit
 from collector.simulator.options import Boundary, Fault, HourFormat, Order, hash_unit
 from collector.simulator.simulation import edges_of
 from collector.simulator.sites import UTC_ZONE
-from collector.simulator.traffic import hours_of
+from collector.simulator.traffic import MEASURES, hours_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -54,26 +55,36 @@ class BadRequest:
     message: str
 
 
-def key_of(unit: Unit, app_id: str | None, segment_id: str | None) -> SeriesKey:
+def key_of(
+    unit: Unit, app_id: str | None, segment_id: str | None, metric: str = DEFAULT_METRICS[0], event: str | None = None
+) -> SeriesKey:
     """The series of an app and a segment; None means all apps, or all users."""
-    return SeriesKey("sessions", _SCOPES[app_id is not None, segment_id is not None], unit, app_id, segment_id)
+    return SeriesKey(metric, _SCOPES[app_id is not None, segment_id is not None], unit, app_id, segment_id, event)
 
 
 def parse_query(
-    parameters: Mapping[str, str], workspace: SimulatedWorkspace, now: datetime, boundary: Boundary
+    parameters: Mapping[str, str],
+    workspace: SimulatedWorkspace,
+    now: datetime,
+    boundary: Boundary,
+    metric: Metric = METRICS[DEFAULT_METRICS[0]],
 ) -> SeriesQuery | BadRequest:
     """Parse query parameters. The first error found becomes a `BadRequest`. Unknown parameters are ignored."""
     try:
         length = _parse_length(parameters.get("length"))
-        unit = _parse_unit(parameters.get("unit", "day"))
+        unit = _parse_unit(parameters.get("unit", "day")) if len(metric.units) > 1 else metric.units[0]
         ending = parameters.get("ending_at")
         instant = now if ending is None else parse_instant(ending)
-        app_id, segment_id = parameters.get("app_id"), parameters.get("segment_id")
+        # A parameter that the path does not have is ignored, as any other unknown one is.
+        app_id = parameters.get("app_id") if any(scope.has_app for scope in metric.scopes) else None
+        segment_id = parameters.get("segment_id") if any(scope.has_segment for scope in metric.scopes) else None
+        event = parameters.get("event") if metric.has_events else None
         _check_known(workspace, app_id, segment_id)
+        _check_required(metric, event, segment_id)
     except ValueError as error:
         return BadRequest(str(error))
     last = last_bucket(unit, instant, workspace.zone, boundary)
-    return SeriesQuery(key_of(unit, app_id, segment_id), Span(last + 1 - length, last + 1))
+    return SeriesQuery(key_of(unit, app_id, segment_id, metric.name, event), Span(last + 1 - length, last + 1))
 
 
 def last_bucket(unit: Unit, instant: datetime, zone: ZoneInfo, boundary: Boundary) -> int:
@@ -119,8 +130,15 @@ def _check_known(workspace: SimulatedWorkspace, app_id: str | None, segment_id: 
         raise ValueError("segment_id is not a valid Segment API Identifier of this App Group")
 
 
+def _check_required(metric: Metric, event: str | None, segment_id: str | None) -> None:
+    if metric.has_events and event is None:
+        raise ValueError("event is required")
+    if metric.needs_segments and segment_id is None:
+        raise ValueError("segment_id is required")
+
+
 Point = dict[str, Any]
-"""One point of an answer: `time`, `sessions` and possibly other fields."""
+"""One point of an answer: `time`, the value and possibly other fields."""
 
 _CACHED_BODIES = 4096
 _EXTRA_FIELDS: Final[Point] = {"sessions_estimated": False, "note": None}
@@ -196,7 +214,10 @@ def points_of(simulation: Simulation, workspace: SimulatedWorkspace, query: Seri
         # By a hash, so that the same request is always answered in the same order.
         rows.sort(key=lambda row: hash_unit(options.seed, "order", workspace.name, query, row[0]))
     time_of = time_texts(unit, options.hour_format, workspace.config.timezone)
-    plain: list[Point] = [{"time": time_of(bucket), "sessions": sessions} for bucket, sessions in rows]
+    field, as_float = METRICS[query.key.metric].field, MEASURES[query.key.metric].as_float
+    plain: list[Point] = [
+        {"time": time_of(bucket), field: float(value) if as_float and value else value} for bucket, value in rows
+    ]
     return [point | _EXTRA_FIELDS for point in plain] if options.extra_fields else plain
 
 
@@ -213,30 +234,47 @@ def apply_fault(
         return encode(outside if fault is Fault.ELSEWHERE else [*outside, *data])
     if not data:
         return encode(data)
-    return encode([_POINT_FAULTS[fault](data[0]), *data[1:]] if fault in _POINT_FAULTS else _repeated(fault, data))
+    field = METRICS[query.key.metric].field
+    if fault in _POINT_FAULTS:
+        return encode([_POINT_FAULTS[fault](data[0], field), *data[1:]])
+    return encode(_repeated(fault, data, field))
 
 
 def _points_outside(simulation: Simulation, workspace: SimulatedWorkspace, query: SeriesQuery) -> list[Point]:
     span, options = query.span, simulation.options
     time_of = time_texts(query.key.unit, options.hour_format, workspace.config.timezone)
-    return [{"time": time_of(bucket), "sessions": 7} for bucket in (span.first - 2, span.first - 1, span.stop + 1)]
+    field = METRICS[query.key.metric].field
+    return [{"time": time_of(bucket), field: 7} for bucket in (span.first - 2, span.first - 1, span.stop + 1)]
 
 
-def _repeated(fault: Fault, data: list[Point]) -> list[Point]:
+def _repeated(fault: Fault, data: list[Point], field: str) -> list[Point]:
     last = data[-1]
-    return [*data, last | {"sessions": last["sessions"] + 1} if fault is Fault.CONFLICT else last]
+    return [*data, last | {field: last[field] + 1} if fault is Fault.CONFLICT else last]
 
 
-def _off_bucket(point: Point) -> Point:
+def _off_bucket(point: Point, _field: str) -> Point:
     time = str(point["time"])
     # An hour becomes its half hour; a day becomes an instant within the day.
     return point | {"time": time.replace(":00", ":30", 1) if "T" in time else f"{time}T00:30:00"}
 
 
-_POINT_FAULTS: Final[dict[Fault, Callable[[Point], Point]]] = {
-    Fault.FRACTIONAL: lambda point: point | {"sessions": point["sessions"] + 0.5},
-    Fault.NEGATIVE: lambda point: point | {"sessions": -1 - int(point["sessions"])},
-    Fault.TEXT: lambda point: point | {"sessions": str(point["sessions"])},
+_AMOUNTS = {metric.field for metric in METRICS.values() if metric.type is ValueType.FLOAT}
+
+
+def _fractional(value: float, field: str) -> object:
+    """Half a count. Amounts have fractions: of these, nothing is what is no number."""
+    return None if field in _AMOUNTS else value + 0.5
+
+
+def _negative(value: float, field: str) -> float:
+    """A count below 0. Amounts may be negative, as refunds are: of these, one that 53 bits do not hold."""
+    return -1e300 if field in _AMOUNTS else -1 - int(value)
+
+
+_POINT_FAULTS: Final[dict[Fault, Callable[[Point, str], Point]]] = {
+    Fault.FRACTIONAL: lambda point, field: point | {field: _fractional(point[field], field)},
+    Fault.NEGATIVE: lambda point, field: point | {field: _negative(point[field], field)},
+    Fault.TEXT: lambda point, field: point | {field: str(point[field])},
     Fault.OFF_BUCKET: _off_bucket,
 }
 """How each of these faults changes the first point of an answer."""

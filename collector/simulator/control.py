@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from collector.buckets import day_number, end_of_closed, format_bucket, span_of_dates
+from collector.metrics import DEFAULT_METRICS, METRICS, ValueType
 from collector.model import Span, Unit
 from collector.simulator.answers import key_of, parse_instant
 from collector.simulator.options import Faults, parse_rates
@@ -77,12 +78,13 @@ class Control:
     def _truth(self, query: Mapping[str, str]) -> dict[str, Any]:
         simulation = self._simulation
         workspace, key = find_series(
-            simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day")
-        )
+            simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day"),
+            query.get("metric", DEFAULT_METRICS[0]), query.get("event"),
+        )  # fmt: skip
         at = _instant_in(query["at"]) if "at" in query else simulation.now
         span = span_of_names(workspace, key.unit, query.get("from"), query.get("to"), at)
         rows = [
-            {"bucket": name, "sessions": count} for name, count in expected_rows(simulation, workspace, key, span, at)
+            {"bucket": name, key.metric: value} for name, value in expected_rows(simulation, workspace, key, span, at)
         ]
         return {"at": at.isoformat(), "rows": rows}
 
@@ -95,6 +97,10 @@ class Control:
             "busiest_second": log.busiest_second,
             "most_in_flight": log.most_in_flight,
             "pool_remaining": {workspace.name: workspace.quota.remaining for workspace in workspaces},
+            "remaining": {
+                workspace.name: {name: quota.remaining for name, quota in workspace.quotas.items()}
+                for workspace in workspaces
+            },
         }
 
     def _clear_stats(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -126,11 +132,15 @@ class Control:
 
     def _restate(self, query: Mapping[str, str]) -> dict[str, Any]:
         workspace, key = find_series(
-            self._simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day")
-        )
+            self._simulation, query["workspace"], query.get("app"), query.get("segment"), query.get("unit", "day"),
+            query.get("metric", DEFAULT_METRICS[0]), query.get("event"),
+        )  # fmt: skip
         bucket = bucket_at(key.unit, query["bucket"])
-        self._simulation.restate(workspace.name, key, {bucket: _integer("sessions", query["sessions"])})
-        return {"bucket": query["bucket"], "sessions": int(query["sessions"]), "by": Unit(key.unit)}
+        text = query[key.metric]
+        is_amount = METRICS[key.metric].type is ValueType.FLOAT
+        value = float(text) if is_amount else _integer(key.metric, text)
+        self._simulation.restate(workspace.name, key, {bucket: value})
+        return {"bucket": query["bucket"], key.metric: value, "by": Unit(key.unit)}
 
     def _faults(self, query: Mapping[str, str]) -> dict[str, Any]:
         rates = parse_rates(query["rates"])
@@ -141,7 +151,13 @@ class Control:
 
 
 def find_series(
-    simulation: Simulation, workspace: str, app: str | None, segment: str | None, unit: str
+    simulation: Simulation,
+    workspace: str,
+    app: str | None,
+    segment: str | None,
+    unit: str,
+    metric: str = DEFAULT_METRICS[0],
+    event: str | None = None,
 ) -> tuple[SimulatedWorkspace, SeriesKey]:
     """The series of these names or ids. None, an empty text or `-` means all apps, or all users."""
     names = [each.name for each in simulation.workspaces.values()]
@@ -149,19 +165,25 @@ def find_series(
         raise ValueError(f"unknown workspace {workspace!r}; the config has: {', '.join(names)}")
     if unit not in tuple(Unit):
         raise ValueError(f"{unit!r} is not a unit: write day or hour")
+    if metric not in METRICS:
+        raise ValueError(f"{metric!r} is not a metric: write one of {', '.join(METRICS)}")
+    if METRICS[metric].has_events is (event is None):
+        raise ValueError(f"{metric} has no events" if event else f"{metric} is counted by event: name one")
     found = simulation.workspace(workspace)
     apps = [each for each in found.config.apps if each.id in found.traffic]
     app_id = None if app in _ALL else _id_of("app", str(app), apps)
     segment_id = None if segment in _ALL else _id_of("segment", str(segment), found.segments.values())
-    return found, key_of(Unit(unit), app_id, segment_id)
+    return found, key_of(Unit(unit), app_id, segment_id, metric, event)
 
 
-def read_series(simulation: Simulation, text: str) -> tuple[SimulatedWorkspace, SeriesKey]:
+def read_series(
+    simulation: Simulation, text: str, metric: str = DEFAULT_METRICS[0], event: str | None = None
+) -> tuple[SimulatedWorkspace, SeriesKey]:
     """Parse a series written as `workspace/app/segment/unit`, where `-` means all apps or all users."""
     parts = text.split("/")
     if len(parts) != 4:
         raise ValueError(f"{text!r}: write WORKSPACE/APP/SEGMENT/UNIT, such as acme/ios/-/day (- means all)")
-    return find_series(simulation, parts[0], parts[1], parts[2], parts[3])
+    return find_series(simulation, parts[0], parts[1], parts[2], parts[3], metric, event)
 
 
 def span_of_names(workspace: SimulatedWorkspace, unit: Unit, first: str | None, last: str | None, at: datetime) -> Span:
@@ -178,8 +200,8 @@ def span_of_names(workspace: SimulatedWorkspace, unit: Unit, first: str | None, 
 
 def expected_rows(
     simulation: Simulation, workspace: SimulatedWorkspace, key: SeriesKey, span: Span, at: datetime
-) -> Iterator[tuple[str, int]]:
-    """(label, sessions) of each bucket that the API reports at the instant: what a complete collection must hold."""
+) -> Iterator[tuple[str, float]]:
+    """(label, value) of each bucket that the API reports at the instant: what a complete collection must hold."""
     rows = simulation.workspace_rows(workspace, key, span, at)
     return ((format_bucket(key.unit, bucket), count) for bucket, count in rows)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from collector.metrics import DEFAULT_METRICS, METRICS, SHARED
 from collector.simulator.answers import BadRequest, BodyCache, apply_fault, parse_query, points_of
 from collector.simulator.options import Fault
 from collector.simulator.sites import LoggedRequest, Parameters
@@ -19,10 +20,12 @@ from collector.simulator.sites import LoggedRequest, Parameters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from collector.metrics import Metric
     from collector.simulator.simulation import Simulation
     from collector.simulator.sites import SimulatedWorkspace
 
-SERIES_PATH: Final = "/sessions/data_series"
+SERIES: Final = {metric.path: metric for metric in METRICS.values()}
+"""The metric of each path of a series."""
 SEGMENTS_PATH: Final = "/segments/list"
 _SEGMENTS_A_PAGE = 100
 _EMPTY_LIMITS = {"x-ratelimit-limit": "", "x-ratelimit-remaining": "", "x-ratelimit-reset": ""}
@@ -80,35 +83,39 @@ class Endpoint:
         return reply
 
     def _reply(self, request: Request, key: str, workspace: SimulatedWorkspace | None, parameters: Parameters) -> Reply:
-        if request.path not in (SERIES_PATH, SEGMENTS_PATH):
+        metric = SERIES.get(request.path)
+        if metric is None and request.path != SEGMENTS_PATH:
             return _message(404, f"No such path: {request.path}", {})
         if request.method != "GET":
             return _message(405, f"{request.method} is not allowed here", {"allow": "GET"})
         if workspace is None:
             return _message(401, f"Invalid API key: {key}", _EMPTY_LIMITS)
-        if workspace.denied:
+        if metric.name in workspace.denied if metric else len(workspace.denied) == len(METRICS):
             return _message(403, "The API key has no permission for this endpoint", _EMPTY_LIMITS)
-        if not workspace.quota.take():
+        quota = workspace.quotas[(metric.quota if metric else SHARED).name]
+        if not quota.take():
             wait = self._simulation.options.pool.retry_after_seconds
-            return _message(429, "Rate limit exceeded", workspace.quota.headers() | _retry_after(wait))
-        if request.path == SEGMENTS_PATH:
+            return _message(429, "Rate limit exceeded", quota.headers() | _retry_after(wait))
+        if metric is None:
             return self._segments(request.parameters, workspace)
-        fault = self._simulation.fault_draw.draw((workspace.name, parameters))
+        fault = self._simulation.fault_draw.draw((workspace.name, parameters, *_more_than_sessions(metric)))
         if fault in _STATUS_FAULTS:
-            return self._failure(fault, workspace)
-        return self._series(request.parameters, workspace, fault)
+            return self._failure(fault, quota.headers())
+        return self._series(request.parameters, workspace, metric, fault)
 
-    def _series(self, parameters: Mapping[str, str], workspace: SimulatedWorkspace, fault: Fault | None) -> Reply:
+    def _series(
+        self, parameters: Mapping[str, str], workspace: SimulatedWorkspace, metric: Metric, fault: Fault | None
+    ) -> Reply:
         simulation = self._simulation
-        at = simulation.now
-        query = parse_query(parameters, workspace, at, simulation.options.boundary)
+        at, limits = simulation.now, workspace.quotas[metric.quota.name].headers()
+        query = parse_query(parameters, workspace, at, simulation.options.boundary, metric)
         if isinstance(query, BadRequest):
-            return _message(400, query.message, workspace.quota.headers())
+            return _message(400, query.message, limits)
         if fault in _DELIVERY_FAULTS or fault is None:
-            reply = Reply(200, self._bodies.body(simulation, workspace, query, at), workspace.quota.headers())
+            reply = Reply(200, self._bodies.body(simulation, workspace, query, at), limits)
             return self._with_delivery_fault(reply, fault) if fault else reply
         body = apply_fault(fault, points_of(simulation, workspace, query, at), simulation, workspace, query)
-        return Reply(200, body, workspace.quota.headers())
+        return Reply(200, body, limits)
 
     def _with_delivery_fault(self, reply: Reply, fault: Fault) -> Reply:
         if fault is Fault.SLOW:
@@ -117,14 +124,13 @@ class Endpoint:
             return replace(reply, body=reply.body[: len(reply.body) // 2])
         return replace(reply, delivery=Delivery.CUT if fault is Fault.CUT else Delivery.RESET)
 
-    def _failure(self, fault: Fault, workspace: SimulatedWorkspace) -> Reply:
-        limits = workspace.quota.headers()
+    def _failure(self, fault: Fault, limits: Mapping[str, str]) -> Reply:
         match fault:
             case Fault.UNAVAILABLE:
                 return Reply(503, b"<html><body><h1>503 Service Unavailable</h1></body></html>", limits, _HTML)
             case Fault.TOO_MANY:
                 wait = _retry_after(self._simulation.faults.retry_after_seconds)
-                return _message(429, "Rate limit exceeded", limits | wait)
+                return _message(429, "Rate limit exceeded", {**limits, **wait})
             case Fault.QUEUED:
                 return _message(202, "queued", limits)
             case Fault.HTML:
@@ -146,6 +152,11 @@ class Endpoint:
             for segment in list(workspace.segments.values())[first : first + _SEGMENTS_A_PAGE]
         ]
         return Reply(200, orjson.dumps({"message": "success", "segments": segments}), workspace.quota.headers())
+
+
+def _more_than_sessions(metric: Metric) -> tuple[str, ...]:
+    """What else tells requests apart. Nothing where sessions are counted, so that their faults stay as they were."""
+    return () if metric.name in DEFAULT_METRICS else (metric.name,)
 
 
 _STATUS_FAULTS = (Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.TOO_MANY, Fault.QUEUED, Fault.HTML)

@@ -8,7 +8,7 @@ same faults on each day and machine.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from hashlib import blake2b
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    from collector.metrics import QuotaGroup
 
 
 _SCALE = 2.0**-64
@@ -202,11 +204,13 @@ class Options:
 
     `latency_ms` is (minimum, maximum). `absent_share` is the share of buckets that are left out. `young`: an app has no
     points before its own `start`. `untracked` segments report zeros; `dead` apps and segments give a 400; `denied`
-    workspaces give a 403.
+    workspaces, or metrics of them (`acme/dau`), give a 403. `own_pool`: requests in a period of each quota other than
+    the shared one; None: as the catalogue says.
     """
 
     seed: int = 0
     pool: PoolOptions = PoolOptions()
+    own_pool: int | None = None
     late: LateOptions = LateOptions()
     hour_format: HourFormat = HourFormat.OFFSET
     boundary: Boundary = Boundary.INCLUSIVE
@@ -219,3 +223,7 @@ class Options:
     dead: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
     latency_ms: tuple[float, float] = (0.0, 0.0)
+
+    def pool_of(self, quota: QuotaGroup) -> PoolOptions:
+        """The options of a quota of the catalogue."""
+        return self.pool if quota.per_hour is None else replace(self.pool, limit=self.own_pool or quota.per_hour)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from collector.metrics import METRICS, QUOTAS, SHARED
 from collector.simulator.options import DayZone, Options
-from collector.simulator.traffic import Traffic, segment_fraction
+from collector.simulator.traffic import MEASURES, Traffic, event_fraction, segment_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,17 +29,25 @@ UTC_ZONE: Final = ZoneInfo("UTC")
 
 @dataclass(frozen=True, slots=True)
 class SimulatedWorkspace:
-    """One workspace. `zone` is where its days begin; `traffic` has one entry for each app the API knows, by app id."""
+    """One workspace. `zone` is where its days begin; `traffic` has one entry for each app the API knows, by app id.
+
+    `denied`: the metrics for which the key has no permission. `quotas`: by name.
+    """
 
     config: Workspace
     api_key: str
     zone: ZoneInfo
     seed: int
-    denied: bool
+    denied: frozenset[str]
     traffic: Mapping[str, Traffic]
     segments: Mapping[str, Segment]
     untracked: frozenset[str]
-    quota: QuotaServer
+    quotas: Mapping[str, QuotaServer]
+
+    @property
+    def quota(self) -> QuotaServer:
+        """The quota of most paths."""
+        return self.quotas[SHARED.name]
 
     @property
     def name(self) -> str:
@@ -49,10 +58,11 @@ class SimulatedWorkspace:
         """The apps that make up a series, each with the fraction of its sessions that counts."""
         apps = [key.app_id] if key.app_id is not None else list(self.traffic)
         segment = key.segment_id
+        share = MEASURES[key.metric].share * event_fraction(self.seed, key.event)
         if segment is None:
-            return [(self.traffic[app], 1.0) for app in apps]
-        tracked = segment not in self.untracked
-        return [(self.traffic[app], segment_fraction(self.seed, app, segment) if tracked else 0.0) for app in apps]
+            return [(self.traffic[app], share) for app in apps]
+        share = 0.0 if segment in self.untracked else share
+        return [(self.traffic[app], share * segment_fraction(self.seed, app, segment)) for app in apps]
 
     def reporting_day(self, now: float) -> int:
         """A number that changes when late sessions arrive. Counts of closed buckets change only with it."""
@@ -84,12 +94,17 @@ def _simulated(config: Workspace, options: Options, clock: Clock) -> SimulatedWo
         api_key=simulated_key(config),
         zone=zone if options.day_zone is DayZone.WORKSPACE else UTC_ZONE,
         seed=options.seed,
-        denied=config.name in options.denied,
+        denied=frozenset(METRICS if config.name in options.denied else _denied_metrics(config.name, options)),
         traffic={app.id: Traffic(options.seed, app, zone, options.late, young=options.young) for app in apps},
         segments={segment.id: segment for segment in config.segments if not _is_listed(segment, options.dead)},
         untracked=frozenset(segment.id for segment in config.segments if _is_listed(segment, options.untracked)),
-        quota=QuotaServer(options.pool, clock),
+        quotas={quota.name: QuotaServer(options.pool_of(quota), clock) for quota in QUOTAS},
     )
+
+
+def _denied_metrics(workspace: str, options: Options) -> set[str]:
+    """Those that are denied one by one, as `acme/dau`."""
+    return {metric for metric in METRICS if f"{workspace}/{metric}" in options.denied}
 
 
 def _is_listed(item: App | Segment, names: frozenset[str]) -> bool:
@@ -103,13 +118,16 @@ def _check_names(workspaces: Sequence[Workspace], options: Options) -> None:
     }
     _check("untracked", "segment", options.untracked, segments)
     _check("dead", "app or segment", options.dead, apps | segments)
-    _check("denied", "workspace", options.denied, {workspace.name for workspace in workspaces})
+    names = [workspace.name for workspace in workspaces]
+    _check(
+        "denied", "workspace", options.denied, {*names, *(f"{name}/{metric}" for name in names for metric in METRICS)}
+    )
 
 
 def _check(option: str, kind: str, names: Iterable[str], known: set[str]) -> None:
     for name in sorted(names):
         if name not in known:
-            choices = ", ".join(sorted(known)) or "none"
+            choices = ", ".join(sorted(each for each in known if "/" not in each)) or "none"
             raise ValueError(f"{option}: unknown {kind} {name!r}; the config has: {choices}")
 
 

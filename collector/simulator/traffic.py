@@ -8,6 +8,7 @@ Times are hours since 1970-01-01T00:00Z, as floats. Nothing here reads a clock.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -63,7 +64,7 @@ class Traffic:
         self._waves = tuple(self._rhythm_waves()) + tuple(self._noise_waves())
         self.cumulative = lru_cache(maxsize=4096)(self._cumulative)
         self._late_shares = lru_cache(maxsize=16)(self._make_late_shares)
-        self._late_table = lru_cache(maxsize=64)(self._make_late_table)
+        self._late_table = lru_cache(maxsize=512)(self._make_late_table)
 
     def _rhythm_waves(self) -> list[tuple[float, float, float]]:
         # The derivative of a wave in `_cumulative` is amplitude * cos(speed * hours + phase): with this phase it is at
@@ -151,6 +152,47 @@ class Traffic:
         # The share falls in equal steps to 0 after `days` days: what is missing arrives day by day.
         left = max(0.0, 1 - (day - day_of_hour) / self._late.days) if self._late.days else 0.0
         return self._late.share * left * weight if weight >= _NEVER_LATE_BELOW else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How a metric's values follow from sessions.
+
+    `share`: values for each session. `days`: those of so many days up to the bucket's end count. `together`: the share
+    that is left where apps are added up, since they have users in common. `price`: what one is worth, for an amount.
+    `as_float`: counts are written as floats.
+    """
+
+    share: float = 1.0
+    days: int = 1
+    together: float = 1.0
+    price: float | None = None
+    as_float: bool = False
+
+    def value(self, count: int, apps: int) -> float:
+        """The value of a bucket with that many counted in its apps."""
+        if apps > 1:
+            count = math.floor(count * self.together)
+        return count if self.price is None else round(count * self.price, 2)
+
+
+MEASURES = {
+    "sessions": Measure(),
+    "new_users": Measure(0.06),
+    "dau": Measure(0.55, together=0.9),
+    "mau": Measure(0.09, days=30, together=0.8),
+    "uninstalls": Measure(0.015),
+    "segment_size": Measure(0.2, days=30, together=0.8, as_float=True),
+    "events": Measure(0.4),
+    "revenue": Measure(0.03, price=12.49),
+    "purchases": Measure(0.03),
+}
+"""The truth of every metric of the catalogue. As in a real app, most counts are a part of the sessions."""
+
+
+def event_fraction(seed: int, event: str | None) -> float:
+    """How often an event happens, compared with others: 5 to 100 per cent."""
+    return 1.0 if event is None else 0.05 + 0.95 * hash_unit(seed, "event", event)
 
 
 def segment_fraction(seed: int, app_id: str, segment_id: str) -> float:

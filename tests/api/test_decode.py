@@ -38,9 +38,9 @@ def point(time: Any, sessions: Any = 7) -> dict[str, Any]:
 
 def read(
     body: bytes, window: Window | None = None, zone: ZoneInfo = NEW_YORK, naive: NaiveHours = NaiveHours.UTC
-) -> dict[int, int]:
+) -> dict[int, float]:
     points = Decoder(zone, naive).decode(body, window or make_window())
-    return dict(zip(points.buckets, points.sessions, strict=True))
+    return dict(zip(points.buckets, points.values, strict=True))
 
 
 def reason(body: bytes, window: Window | None = None, naive: NaiveHours = NaiveHours.UTC) -> str:
@@ -156,11 +156,11 @@ SOUND = f"{HOUR:%Y-%m-%dT%H:%M:%SZ}"
         (answer(point(SOUND, None)), "the sessions of a point"),
         (answer(point(SOUND, "7")), "the sessions of a point"),
         (answer(point(SOUND, True)), "the sessions of a point"),
-        (answer(point(SOUND, 7.0)), "the sessions of a point"),
+        (answer(point(SOUND, 7.5)), "the sessions of a point"),
         (answer(point(SOUND, 1e30)), "the sessions of a point"),
         (answer(point(SOUND, -1)), "fewer than 0"),
         (answer(point(SOUND, 2**63)), "sessions"),
-        (answer(point(SOUND, 7), point(SOUND, 8)), "twice with different counts"),
+        (answer(point(SOUND, 7), point(SOUND, 8)), "twice with different values"),
         (answer(point("2020-01-01T00:00:00Z")), "none of the points"),
     ],
 )

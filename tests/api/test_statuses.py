@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collector.api.client import ApiClient, error_for_status
 from collector.api.errors import (
     ApiError,
+    MetricRefusedError,
     QuotaExhaustedError,
     RetryableError,
     SeriesRefusedError,
@@ -36,9 +37,9 @@ from tests.api.test_request import KEY, make_window, make_workspace
         (304, RetryableError),
         (400, SeriesRefusedError),
         (401, WorkspaceRefusedError),
-        (403, WorkspaceRefusedError),
-        (404, WorkspaceRefusedError),
-        (405, WorkspaceRefusedError),
+        (403, MetricRefusedError),
+        (404, MetricRefusedError),
+        (405, MetricRefusedError),
         (407, WorkspaceRefusedError),
         (408, RetryableError),
         (422, SeriesRefusedError),

@@ -78,7 +78,7 @@ ONE_WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"endpoit": "x", "endpoint": None}, "endpoit: unknown key: write endpoint"),
     ({"url": "https://x", "endpoint": None}, "url: unknown key: write endpoint"),
     ({"Timezone": "UTC"}, "Timezone: unknown key: write timezone"),
-    ({"qqq": 1}, "qqq: unknown key: write one of units, scopes, start"),
+    ({"qqq": 1}, "qqq: unknown key: write one of metrics, events, units, scopes, start"),
     ({"strt": 1, "start": "2026-01-01"}, "strt: unknown key, and start is already here: remove it"),
     ({"per_second": 1}, "per_second: does not belong here: write it under rate_limit"),
     ({"lake": "x"}, "lake: does not belong here: write it at the top of the file"),

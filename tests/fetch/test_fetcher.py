@@ -52,7 +52,7 @@ def test_every_window_is_answered_in_the_given_order() -> None:
     first = outcomes[0]
     assert isinstance(first, Answered)
     assert list(first.buckets) == list(range(498_000, 498_010))
-    assert list(first.sessions) == list(range(10))
+    assert list(first.values) == list(range(10))
     assert (first.attempts, first.http_status, first.requested_at) == (1, 200, START)
 
 
@@ -436,7 +436,7 @@ def test_a_waiting_worker_keeps_no_points_alive() -> None:
 
         async def record(outcome: Outcome) -> None:
             if isinstance(outcome, Answered):
-                seen.append(weakref.ref(outcome.sessions))
+                seen.append(weakref.ref(outcome.values))
 
         stop = StopRequest(grace_seconds=0)
         server = VirtualBraze(latency=1000.0)

@@ -17,6 +17,7 @@ import orjson
 from collector.api.client import ApiClient, Reply
 from collector.api.errors import (
     ApiError,
+    MetricRefusedError,
     QuotaExhaustedError,
     RetryableError,
     SeriesRefusedError,
@@ -68,13 +69,19 @@ def check(data: bytes) -> None:
         assert_points(outcome.points, window.span)
         texts = [outcome.points.warning] if outcome.points.warning is not None else []
     else:
-        assert type(outcome) in (RetryableError, SeriesRefusedError, QuotaExhaustedError, WorkspaceRefusedError)
+        assert type(outcome) in (
+            RetryableError,
+            SeriesRefusedError,
+            QuotaExhaustedError,
+            MetricRefusedError,
+            WorkspaceRefusedError,
+        )
         assert outcome.http_status == reply.status
         texts = [str(outcome)]
     plain = _plain_points(reply, workspace, window)
     if plain is not None:
         assert isinstance(outcome, Reply)
-        assert dict(zip(outcome.points.buckets, outcome.points.sessions, strict=True)) == plain
+        assert dict(zip(outcome.points.buckets, outcome.points.values, strict=True)) == plain
     for text in texts:
         _assert_fit_for_logs(text, rest)
     _, *repeated = _told(workspace, window, [_sound(window), reply, reply])
@@ -86,8 +93,8 @@ def assert_points(points: Points, span: Span) -> None:
     buckets = list(points.buckets)
     assert buckets == sorted(set(buckets))
     assert all(type(bucket) is int and bucket in span for bucket in buckets)
-    assert len(points.sessions) == len(buckets)
-    assert all(type(count) is int and 0 <= count < 2**63 for count in points.sessions)
+    assert len(points.values) == len(buckets)
+    assert all(type(count) is int and 0 <= count <= 2**53 for count in points.values)
 
 
 def _plain_points(reply: Response, workspace: Workspace, window: Window) -> dict[int, int] | None:
@@ -99,7 +106,7 @@ def _plain_points(reply: Response, workspace: Workspace, window: Window) -> dict
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
     reported = {bucket: count for bucket, count in data if bucket is not None and bucket in window.span}
-    sound = all(type(count) is int and 0 <= count < 2**63 for _, count in data)
+    sound = all(type(count) is int and 0 <= count <= 2**53 for _, count in data)
     once = all(reported.get(bucket, count) == count for bucket, count in data if bucket is not None)
     known = all(bucket is not None for bucket, _ in data)
     return reported if plain and sound and once and known and (reported or not data) else None
@@ -163,7 +170,7 @@ def _sound(window: Window) -> Response:
 def _comparable(outcome: Reply | ApiError) -> tuple[object, ...]:
     if isinstance(outcome, Reply):
         points = outcome.points
-        return (list(points.buckets), list(points.sessions), points.warning, outcome.http_status, outcome.headers)
+        return (list(points.buckets), list(points.values), points.warning, outcome.http_status, outcome.headers)
     return (type(outcome), str(outcome), outcome.http_status, outcome.headers)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from collector.metrics import SHARED
 from collector.simulator.sites import QuotaServer
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def watch(site: Site, workspace: str = "acme") -> WatchedQuota:
     sites = site.simulation.workspaces
     key, served = next((key, served) for key, served in sites.items() if served.name == workspace)
     quota = WatchedQuota(site.simulation.options.pool, site.simulation.clock)
-    sites[key] = replace(served, quota=quota)
+    sites[key] = replace(served, quotas={**served.quotas, SHARED.name: quota})
     return quota
 
 

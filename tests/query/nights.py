@@ -30,11 +30,12 @@ GLOBEX = {
     "segments": [{"name": "loyal", "id": "globex-loyal"}],
     "scopes": ["app", "app_segment", "workspace", "workspace_segment"],
 }
+METRICS = {"metrics": ["sessions", "dau", "mau", "segment_size", "events", "revenue"], "events": ["checkout_completed"]}
 
 
 def eight_nights(folder: Path) -> Night:
     """A lake from 2026-11-01 on, with one night with a wrong key, and at the end some days of an earlier month."""
-    night = Night(folder, make_document("http://127.0.0.1:1", ACME, GLOBEX, start="2026-11-01"))
+    night = Night(folder, make_document("http://127.0.0.1:1", ACME, GLOBEX, start="2026-11-01", **METRICS))
     simulation = Simulation(night.settings().workspaces, now=LAST)
     with running(simulation) as url:
         for workspace in night.document["workspaces"]:

@@ -13,7 +13,7 @@ PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "tables.md").re
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_tables_page_repeats_the_comments(table: Table) -> None:
     """docs/tables.md repeats each column's comment, in the table's section and in the columns' order."""
-    title = "sessions_SCOPE_UNIT" if isinstance(table, DataTable) else table.name
+    title = f"{table.metric.name}_SCOPE_UNIT" if isinstance(table, DataTable) else table.name
     section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     rows = [line.strip("|").split("|") for line in re.findall(r"^\| `.*\|$", section, re.MULTILINE)]
     documented = {cells[0].strip(" `"): cells[-1].strip() for cells in rows}

@@ -120,7 +120,7 @@ def test_a_suggestion_fits_the_error_and_names_its_workspaces_once() -> None:
     ]
     _, err = printed(make_summary(*parts))
     assert "  a, b: the API key was rejected" in err
-    assert "  c: the API key has no permission: add sessions.data_series" in err
+    assert "  c: the API key lacks the permission" in err
     assert "  d: an id is unknown to the API" in err
     assert "  e, f: the server or the network failed" in err
 

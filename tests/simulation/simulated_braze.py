@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collector.simulator.sites import SimulatedWorkspace
     from tests.simulation.simulated_process import SimulatedProcess
 
-Points = list[tuple[int, int]]
+Points = list[tuple[int, float]]
 RequestedWindow = tuple[str, "SeriesKey", "Span"]
 """A window as the API gets it: the workspace's name, the series, the buckets."""
 

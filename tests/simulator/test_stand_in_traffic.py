@@ -29,7 +29,7 @@ def make_simulation(zone: str = "America/New_York", options: Options | None = No
     return Simulation([workspace], options or Options(), now=NOON)
 
 
-def total(simulation: Simulation, key: SeriesKey, span: Span, at: datetime = NOON) -> int:
+def total(simulation: Simulation, key: SeriesKey, span: Span, at: datetime = NOON) -> float:
     return sum(count for _, count in simulation.rows("acme", key, span, at))
 
 

@@ -125,6 +125,6 @@ def wrong_windows(outcomes: list[Outcome]) -> list[Window]:
         outcome.window
         for outcome in outcomes
         if isinstance(outcome, Answered)
-        and list(outcome.sessions)
+        and list(outcome.values)
         != [sessions_of(outcome.window.series.key.app_id or "", hour) for hour in outcome.buckets]
     ]
