@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collector.lake.tables import DATA_TABLES as ALL_DATA_TABLES
+from collector.lake.tables import TABLES as ALL_TABLES
 from collector.model import Scope
 from tests.support.builders import NOW
 from tests.support.site import Site
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from tests.support.night import Night
 
 Row = tuple[object, ...]
+
+DATA_TABLES = tuple(table for table in ALL_DATA_TABLES if table.metric.name == "sessions")
+"""Those of the lake. `tests/test_metrics.py` reads those of the other metrics."""
+TABLES = (*DATA_TABLES, *(table for table in ALL_TABLES if table not in ALL_DATA_TABLES))
 
 WORKSPACES = (
     {

@@ -11,10 +11,12 @@ import pytest
 
 from collector.lake.parquet import ROWS_IN_GROUP, LakeParquetFile
 from collector.lake.store import NO_FILE
-from collector.lake.tables import DATA_TABLES, TABLES, Table
+from tests.readers.lake import DATA_TABLES, TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from collector.lake.tables import Table
 
 
 def files(lake: Path, table: Table) -> list[Path]:

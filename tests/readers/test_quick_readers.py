@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from collector.lake.tables import DATA_TABLES, TABLES, Table
 from tests.query.declared import ddl
-from tests.readers.lake import in_order, rows_of, same_types, truth
+from tests.readers.lake import DATA_TABLES, TABLES, in_order, rows_of, same_types, truth
 
 if TYPE_CHECKING:
+    from collector.lake.tables import Table
     from tests.support.night import Night
 
 every_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from collector.lake.tables import DATA_TABLES, TABLES, Table
 from tests.query.declared import declared
 from tests.query.examples import session
-from tests.readers.lake import in_order, rows_of, same_types, truth
+from tests.readers.lake import ALL_TABLES, DATA_TABLES, TABLES, in_order, rows_of, same_types, truth
 from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from collector.lake.tables import Table
 
 pytestmark = [
     pytest.mark.lakes,
@@ -94,7 +95,7 @@ def test_spark_carries_the_declaration_out(spark: Any, landed: Night) -> None:
     for statement in declared(landed, "spark"):
         spark.sql(statement)
     names = [row.tableName for row in spark.sql("SHOW TABLES").collect()]
-    assert len(names) == 23
+    assert len(names) == 2 * len(ALL_TABLES) - 1
     for name in names:
         described = spark.sql(f"DESCRIBE {name}").collect()
         columns = [row for row in described if row.col_name and not row.col_name.startswith("#")]

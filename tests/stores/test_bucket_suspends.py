@@ -79,7 +79,7 @@ def test_a_resumed_run_overwrites_nothing(tmp_path: Path, bucket: Place) -> None
                 assert suspension.site.night.fetch_but_runs() == suspension.landed
                 suspension.check(at)
     assert set(codes) == {0, 4}, Counter(codes)
-    assert codes.count(4) > len(codes) / 2
+    assert codes.count(4) >= len(codes) / 2
 
 
 @pytest.mark.parametrize("at", range(1, 9))
