@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from collector.lake.tables import TABLES as ALL_TABLES
 from tests.query.declared import declared
 from tests.query.examples import session
-from tests.readers.lake import ALL_TABLES, DATA_TABLES, TABLES, in_order, rows_of, same_types, truth
+from tests.readers.lake import DATA_TABLES, TABLES, in_order, rows_of, same_types, truth
 from tests.support.night import Night, make_document
 
 if TYPE_CHECKING:
