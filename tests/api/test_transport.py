@@ -414,7 +414,7 @@ def test_what_fails_in_tls_is_named(
     if server == "client certificate":
         tls.verify_mode = ssl.CERT_REQUIRED
         tls.load_verify_locations(cert)
-        # In TLS 1.3 the refusal comes after the handshake, and a server that closes at once may take it back with a reset.
+        # In TLS 1.3 the refusal comes after the handshake, and the reset of a server that closes at once may hide it.
         tls.maximum_version = ssl.TLSVersion.TLSv1_2
     trusting = ssl.create_default_context(cafile=None if server == "unknown" else str(cert))
 
