@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from collector.buckets import date_of, end_of_closed, start_of
+from collector.buckets import date_of, end_of_closed, span_of_dates, start_of
 from collector.coverage import answered_spans, missing_spans
 from collector.model import Series, SeriesKey, Span, Unit
 from collector.plan import configured_series, wanted_span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date, datetime
 
     from collector.config.settings import Workspace
@@ -79,7 +79,6 @@ class WorkspaceStatus:
     lag_seconds: float | None
     history: History
     days: tuple[float | None, ...] = ()
-    zone: str = "UTC"
 
     @property
     def missing_buckets(self) -> int:
@@ -123,6 +122,7 @@ class _Measured(NamedTuple):
     newest: datetime | None
     holes: tuple[Span, ...]
     wanted: Span
+    unit: Unit
 
 
 def measure(
@@ -152,8 +152,7 @@ def measure(
         min(limits) - timedelta(days=1) if limits else None,
         lag,
         history,
-        tuple(_strip(measured, workspace, measured_at, days)),
-        workspace.timezone.key,
+        tuple(_strip(measured.values(), workspace, measured_at, days)),
     )
 
 
@@ -181,7 +180,7 @@ def _measure(
         until = None  # it has ended, and all of it is there
     span = Span(answered[0].span.first, answered[-1].span.stop) if answered else None
     newest = start_of(unit, span.stop, zone) if span else None
-    return _Measured(span, sum(map(len, holes)), unsettled, until, newest, tuple(holes), wanted)
+    return _Measured(span, sum(map(len, holes)), unsettled, until, newest, tuple(holes), wanted, unit)
 
 
 def local_date(unit: Unit, bucket: int, workspace: Workspace) -> date:
@@ -194,24 +193,12 @@ def local_date(unit: Unit, bucket: int, workspace: Workspace) -> date:
 
 
 def _strip(
-    measured: Mapping[object, _Measured], workspace: Workspace, measured_at: datetime, days: int
-) -> Sequence[float | None]:
-    """For each of the last dates the share of the sets of series by day (or, without any, by hour) that have it."""
+    measured: Collection[_Measured], workspace: Workspace, measured_at: datetime, days: int
+) -> Iterator[float | None]:
+    """For each of the last dates, oldest first, the share of the sets of series that have all of it."""
     closed = end_of_closed(Unit.DAY, measured_at, workspace.settle, workspace.timezone)
-    shares: list[float | None] = []
-    for day in range(closed - days, closed):
-        wanted = complete = 0
-        for same, one in measured.items():
-            span = _buckets_of_day(same[0], day, workspace) & one.wanted  # type: ignore[index]
-            if span:
-                wanted += 1
-                complete += not any(hole & span for hole in one.holes)
-        shares.append(complete / wanted if wanted else None)
-    return shares
-
-
-def _buckets_of_day(unit: Unit, day: int, workspace: Workspace) -> Span:
-    if unit is Unit.DAY:
-        return Span(day, day + 1)
-    first, stop = (int(start_of(Unit.DAY, each, workspace.timezone).timestamp()) for each in (day, day + 1))
-    return Span(-(-first // 3600), -(-stop // 3600))
+    for day in map(date_of, range(closed - days, closed)):
+        spans = {unit: span_of_dates(unit, day, day, workspace.timezone) for unit in Unit}
+        wanted = [(one, span) for one in measured if (span := spans[one.unit] & one.wanted)]
+        complete = sum(not any(hole & span for hole in one.holes) for one, span in wanted)
+        yield complete / len(wanted) if wanted else None

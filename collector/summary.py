@@ -11,10 +11,19 @@ from collector.lake.recorder import OutcomeCounts
 from collector.lake.store import LakeBusy
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from collector.lake.store import LakeError
     from collector.model import Failed
+
+
+_PRECEDENCE = (1, 5, 143, 130, 4, 3)
+
+
+def first_exit_code(codes: Collection[int | None]) -> int:
+    """Of several exit codes the first that holds, in the order of the contract; 0 where none does."""
+    return next((code for code in _PRECEDENCE if code in codes), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """The first that holds of 1, 5, 130/143, 4, 3, 0."""
-        codes = {workspace.exit_code() for workspace in self.workspaces}
-        in_order = (1, 5, *((self.interrupted,) if self.interrupted else ()), 4, 3)
-        return next((code for code in in_order if code in codes or code == self.interrupted), 0)
+        return first_exit_code({*(workspace.exit_code() for workspace in self.workspaces), self.interrupted})
 
     @property
     def windows_ok(self) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from collector.buckets import format_bucket
 from collector.show.text import TextOutput, count, duration, instant
+from collector.summary import first_exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 MOST_LINES = 20
 """Of workspaces, and of series of each: those that matter come first, and the others are counted."""
-
-_CODES = (1, 5, 143, 130, 4, 3)
-"""Exit codes in the order in which they hold."""
 
 
 def status_json(found: Sequence[WorkspaceStatus], now: datetime, *, with_series: bool) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _newest_run(runs: Sequence[LastRun]) -> dict[str, Any] | None:
     newest = max(runs, key=lambda run: run.started_at)
     codes = {run.exit_code for run in runs}
     # A run that died has no code: that is worse than any but a bug.
-    code = None if None in codes and 1 not in codes else next((code for code in _CODES if code in codes), 0)
+    code = None if None in codes and 1 not in codes else first_exit_code(codes)
     return {**_run_json(newest), "exit_code": code}
 
 
