@@ -7,7 +7,7 @@ series of one span together. Nothing here reads the lake or the clock, and only 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -136,22 +136,19 @@ def plan(workspace: Workspace, coverage: Coverage, now: datetime, selection: Sel
 
 def nightly_requests(workspace: Workspace, now: datetime, selection: Selection = ALL) -> int:
     """The windows of a night with nothing missing: a day after a run at `now` that was answered completely."""
-    tomorrow = now + timedelta(days=1)
-    counts: Counter[tuple[str, Unit, date | None, date | None]] = Counter()
+    # Series that have metric, unit and dates in common have as many windows: each such set is worked out once.
+    alike: defaultdict[object, list[ConfiguredSeries]] = defaultdict(list)
     for configured in configured_series(workspace):
-        if selection.has(configured.series):
-            key = configured.series.key
-            counts[key.metric, key.unit, configured.start, configured.end] += 1
-    total = 0
-    for configured in configured_series(workspace):
-        # Series that have metric, unit and dates in common have as many windows: each such set is worked out once.
         key = configured.series.key
-        series = counts.pop((key.metric, key.unit, configured.start, configured.end), 0)
-        if series:
-            wanted = wanted_span(configured, workspace, (), now)
-            covered = (CoveredSpan(wanted, now),) if wanted else ()
-            total += series * sum(1 for _ in _windows_of(configured, workspace, covered, tomorrow, ALL))
-    return total
+        if selection.has(configured.series):
+            alike[key.metric, key.unit, configured.start, configured.end].append(configured)
+    return sum(len(same) * _nightly_windows(same[0], workspace, now) for same in alike.values())
+
+
+def _nightly_windows(configured: ConfiguredSeries, workspace: Workspace, now: datetime) -> int:
+    wanted = wanted_span(configured, workspace, (), now)
+    covered = (CoveredSpan(wanted, now),) if wanted else ()
+    return sum(1 for _ in _windows_of(configured, workspace, covered, now + timedelta(days=1), ALL))
 
 
 def allowance(workspace: Workspace, quota: QuotaGroup = SHARED) -> int:

@@ -35,7 +35,7 @@ from collector.lake.tables import COVERAGE, SERIES, SERIES_KEY, check_layout
 from collector.model import Scope, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from zoneinfo import ZoneInfo
 
     from collector.lake.store import Store
@@ -139,9 +139,34 @@ def void_changed_files(
     interrupted: the name of a landing that may have published data files and died before it published the coverage.
     report: whether a line is logged for each table and cause.
     """
+    listed = data_files(store, workspace, wanted | _covered_tables(state))
+    files, changed = _compare(store, state, listed, interrupted)
+    # The other direction: files that are recorded and no longer there. A path that is not a partition's gives None.
+    gone = (Partition.of(path) for path in state.files if path not in files)
+    missing = [partition for partition in gone if partition is not None]
+    if report and state.version != NO_FILE:
+        _report(workspace, ("was changed", "were changed"), changed)
+        _report(workspace, ("is missing", "are missing"), missing)
+    elif report and files:
+        log.warning(
+            "workspace %s: the coverage table is missing: everything that the config wants is requested again; rows "
+            "whose counts are the same do not change",
+            workspace,
+        )
+    spans = state.spans
+    for partition in (*changed, *missing):
+        span = month_span(partition.unit, partition.month)
+        spans = void_partition(spans, partition, span)
+    return replace(state, spans=spans, files=files)
+
+
+def _compare(
+    store: Store, state: CoverageState, listed: Mapping[Partition, Version], interrupted: str
+) -> tuple[dict[str, FileRecord], list[Partition]]:
+    """The data files as they are, and the partitions of those that are not the recorded ones."""
     files: dict[str, FileRecord] = {}
     changed: list[Partition] = []
-    for partition, version in data_files(store, workspace, wanted | _covered_tables(state)).items():
+    for partition, version in listed.items():
         recorded = state.files.get(partition.path)
         # A file's version changes when a lake is copied; its footer, size and rows do not. So these are read where the
         # version differs, and a file that has those of the recorded one is the recorded one. Size and rows are compared
@@ -160,23 +185,7 @@ def void_changed_files(
                 changed.append(partition)
             recorded = found
         files[partition.path] = recorded
-    # The other direction: files that are recorded and no longer there. A path that is not a partition's gives None.
-    gone = (Partition.of(path) for path in state.files if path not in files)
-    missing = [partition for partition in gone if partition is not None]
-    if report and state.version != NO_FILE:
-        _report(workspace, ("was changed", "were changed"), changed)
-        _report(workspace, ("is missing", "are missing"), missing)
-    elif report and files:
-        log.warning(
-            "workspace %s: the coverage table is missing: everything that the config wants is requested again; rows "
-            "whose counts are the same do not change",
-            workspace,
-        )
-    spans = state.spans
-    for partition in (*changed, *missing):
-        span = month_span(partition.unit, partition.month)
-        spans = void_partition(spans, partition, span)
-    return replace(state, spans=spans, files=files)
+    return files, changed
 
 
 def _covered_tables(state: CoverageState) -> set[TableKey]:
